@@ -1,0 +1,184 @@
+"""Prepared image sets: pictures as encoded bytes with their labels, and what they are for.
+
+A set is a folder ``DATA/<name>`` of Parquet shards with the columns ``image_id``, ``image`` (the bytes of the original
+file, never re-encoded), ``label`` and any further columns, which are annotations. The identity in each shard says what
+the set is. The last shard says that it is the last, so a set that was not written to its end is not mistaken for a small one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+from engine.files import Folder, digest
+
+Role = Literal["clean", "shift", "out", "conflict"]
+ROLES: tuple[str, ...] = get_args(Role)
+SHARD_ROWS = 512
+
+
+class BadImageSet(ValueError):
+    """A set that cannot be used, with the reason and the next step in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Pictures and what they are for.
+
+    Attributes
+    ----------
+    name : the folder's name, as in ``imagenet-r``
+    role : clean (the set that the models were made for), shift (the same classes, seen otherwise), out (other classes),
+        conflict (shape of one class, texture of another)
+    clean : name of the clean set to compare with; its own name where the role is clean
+    class_names : names of the set's own labels; for the clean set, of the models' classes; empty where the role is out
+    classes : ``classes[label]`` are the ids of the models' classes that mean this label; empty where the role is out
+    digest : of every id, picture, label and annotation
+    n_images : number of rows, unreadable pictures included
+    """
+
+    name: str
+    role: Role
+    clean: str
+    class_names: tuple[str, ...]
+    classes: tuple[tuple[int, ...], ...]
+    digest: str = ""
+    n_images: int = 0
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise BadImageSet(
+                f"Image set '{self.name}' has the role '{self.role}'; it must be one of {', '.join(ROLES)}."
+            )
+        if len(self.classes) != len(self.class_names):
+            raise BadImageSet(
+                f"Image set '{self.name}' names {len(self.class_names)} labels but maps {len(self.classes)} to classes."
+            )
+
+    @classmethod
+    def of(cls, identity: Mapping[str, object]) -> ImageSet:
+        """Rebuild from what a file's identity says (the inverse of `dataclasses.asdict`, through JSON)."""
+        facts = {name: identity[name] for name in cls.__slots__}
+        facts["class_names"] = tuple(facts["class_names"])  # type: ignore[arg-type]
+        facts["classes"] = tuple(tuple(ids) for ids in facts["classes"])  # type: ignore[attr-defined]
+        return cls(**facts)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One Parquet file of a prepared set."""
+
+    image_set: str
+    file: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSet:
+    """An image set as it lies in DATA: what it is, and its shards in order."""
+
+    image_set: ImageSet
+    shards: tuple[Shard, ...]
+
+
+def write(
+    data: Folder, image_set: ImageSet, rows: Iterable[Mapping[str, object]], *, shard_rows: int = SHARD_ROWS
+) -> None:
+    """Write a prepared set; each row has ``image_id``, ``image``, ``label`` (None where the role is out) and annotations.
+
+    The order of the rows is kept. Ids must be unique.
+    """
+    folder = data / image_set.name
+    seen: set[str] = set()
+    stream = iter(rows)
+    chunk = list(islice(stream, shard_rows))
+    for number in range(10**5):
+        following = list(islice(stream, shard_rows))
+        table = _table(image_set, chunk)
+        ids = table.column("image_id").to_pylist()
+        if len(seen) + len(ids) != len(seen.union(ids)):
+            raise BadImageSet(
+                f"Image set '{image_set.name}' has an image id twice in shard {number}; ids must be unique."
+            )
+        seen.update(ids)
+        identity = {**asdict(image_set), "digest": shard_digest(table), "last": not following}
+        folder.commit(f"{number:05d}.parquet", table, identity)
+        chunk = following
+        if not following:
+            return
+
+
+def _table(image_set: ImageSet, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    if not rows:
+        raise BadImageSet(f"Image set '{image_set.name}' has no images. Give it a source that has some.")
+    table = pa.Table.from_pylist([dict(row) for row in rows])
+    types = {"image_id": pa.string(), "image": pa.binary(), "label": pa.int32()}
+    for name, kind in types.items():
+        table = table.set_column(table.schema.get_field_index(name), name, table.column(name).cast(kind))
+    return table
+
+
+def shard_digest(table: pa.Table) -> str:
+    """Digest of the rows of one shard: every column, every value, in order."""
+    parts: list[bytes | str] = []
+    for name in sorted(table.column_names):
+        column = table.column(name)
+        parts.append(name)
+        if pa.types.is_binary(column.type):
+            parts.extend(column.to_pylist())
+        else:
+            parts.append(repr(column.to_pylist()))
+    return digest(*parts)
+
+
+def read(data: Folder, name: str) -> PreparedSet:
+    """The set in ``DATA/<name>``, from the footers of its shards.
+
+    Raises
+    ------
+    BadImageSet : where the folder is no prepared set, or one that was not written to its end
+    """
+    folder = data / name
+    shards, identity = [], {}
+    for file in folder.files():
+        identity = folder.identity(file)
+        if not {*ImageSet.__slots__, "last"} <= identity.keys():
+            raise BadImageSet(
+                f"{folder}/{file} is not a shard of a prepared image set. Prepare the set with: python -m engine.prepare"
+            )
+        shards.append(Shard(name, file, folder.rows(file), str(identity["digest"])))
+    if not identity.get("last"):
+        raise BadImageSet(
+            f"Image set '{name}' in {data} was not written to its end. Delete {folder} and prepare it again."
+        )
+    whole = digest(*(shard.digest for shard in shards))
+    facts = {**identity, "name": name, "digest": whole, "n_images": sum(shard.rows for shard in shards)}
+    return PreparedSet(ImageSet.of(facts), tuple(shards))
+
+
+def read_all(data: Folder) -> Iterator[PreparedSet]:
+    """Every prepared set of DATA, in the order of their names.
+
+    Raises
+    ------
+    BadImageSet : where there is none, or one is damaged
+    """
+    names = data.folders()
+    if not names:
+        raise BadImageSet(
+            f"No prepared image set in {data}. Prepare one with: python -m engine.prepare, "
+            "or make the miniature: python -m engine.miniature --out miniature (its sets are in miniature/images)."
+        )
+    for name in names:
+        yield read(data, name)
+
+
+def without_pictures(table: pa.Table) -> pa.Table:
+    """A shard without its pictures: ids, labels, annotations, and a digest of each picture."""
+    digests = pa.array([digest(content) for content in table.column("image").to_pylist()])
+    return table.drop_columns(["image"]).append_column("digest", digests)

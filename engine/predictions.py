@@ -1,0 +1,294 @@
+"""The table of predictions: what each model was shown, kept as features and heads, read as logits.
+
+::
+
+    RESULTS/models.parquet                        one row per model shown: every fact of the grid, checkpoint digest, geometry
+            images/<set>.parquet                  image_id, label, annotations, digest, error (why a picture could not be read)
+            heads/<model>/<head>.parquet          one row per class: weight, bias; the scale in the identity
+            features/<set>/<model>/00000.parquet  image_id, features; shards as in DATA
+
+A cell (model, set) is complete when every readable image id of the set occurs in it exactly once; reading refuses less.
+This module needs numpy, pandas and pyarrow only, so that studies run where no model could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from engine.files import Folder, digest
+from engine.image_sets import ImageSet, Role
+
+__all__ = [
+    "Floats",
+    "Folder",
+    "Head",
+    "ImageSet",
+    "IncompleteRecord",
+    "Ints",
+    "Predictions",
+    "Record",
+    "Role",
+    "digest",
+    "fixed_lists",
+    "image_sets",
+    "models",
+    "read_head",
+    "write_features",
+    "write_head",
+    "write_images",
+    "write_models",
+]
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+HeadKind = Literal["learned", "zero_shot"]
+LEARNED = "learned"
+DEFAULT_PROMPTS = "openai80"
+
+
+class IncompleteRecord(LookupError):
+    """Something that was asked for has not been shown to the model; the sentence says what, and how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Features to logits: ``scale * features @ weight.T + bias``.
+
+    Attributes
+    ----------
+    name : ``learned``, or the name of the prompt set that made it
+    kind : learned (a linear layer, scale 1) or zero_shot (unit text embeddings, so that features @ weight.T is a cosine)
+    weight : (c, d) float32
+    bias : (c,) float32
+    scale : the checkpoint's own logit scale
+    """
+
+    name: str
+    kind: HeadKind
+    weight: Floats
+    bias: Floats
+    scale: float
+
+    def logits(self, features: Floats) -> Floats:
+        """Logits (n, c), float32, of features (n, d)."""
+        scores: Floats = features @ self.weight.T
+        scores *= np.float32(self.scale)
+        scores += self.bias
+        return scores
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One model on one image set under one head.
+
+    Attributes
+    ----------
+    image_set : what the pictures are for
+    head : what turned features into logits
+    images : n rows: ``image_id`` and the set's annotations
+    features : (n, d) float32; unit vectors where the head is zero-shot
+    logits : (n, c) float32, over all classes of the head, or over the groups given to `on`
+    labels : (n,) int64, position of the right class among the columns of `logits`; -1 in a set of role out. Before `on`,
+        a label of a set that joins several classes is not a column: only `on` gives it a meaning.
+    """
+
+    image_set: ImageSet
+    head: Head
+    images: pd.DataFrame
+    features: Floats
+    logits: Floats
+    labels: Ints
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def cosines(self) -> Floats:
+        """Raw cosines of image and class, shape of `logits`: those without scale and bias. Zero-shot heads only."""
+        if self.head.kind != "zero_shot":
+            raise ValueError(f"Head '{self.head.name}' is {self.head.kind}: only a zero-shot head has cosines.")
+        cosines: Floats = (self.logits - self.head.bias[0]) / np.float32(self.head.scale)
+        return cosines
+
+    def on(self, classes: Sequence[Sequence[int]]) -> Predictions:
+        """The same predictions among these groups of classes: logits masked to them, the largest within a group.
+
+        Images whose own class is in none of the groups are left out. This is the "masked" way: a softmax of the result
+        is over the groups alone.
+
+        Parameters
+        ----------
+        classes : groups of ids of the head's classes; an image set's own are ``image_set.classes``
+        """
+        group_of = {class_id: group for group, ids in enumerate(classes) for class_id in ids}
+        of_label = np.array([_group(ids, group_of) for ids in self.image_set.classes] or [-1], dtype=np.int64)
+        labels = of_label[self.labels]
+        kept = labels >= 0 if self.image_set.role != "out" else np.ones(len(labels), dtype=bool)
+        logits = self.logits[kept]
+        grouped = np.stack([logits[:, list(ids)].max(axis=1) for ids in classes], axis=1)
+        return replace(
+            self, images=self.images[kept], features=self.features[kept], logits=grouped, labels=labels[kept]
+        )
+
+
+def _group(ids: Sequence[int], group_of: dict[int, int]) -> int:
+    groups = {group_of.get(class_id, -1) for class_id in ids}
+    return groups.pop() if len(groups) == 1 else -1
+
+
+def fixed_lists(values: Floats) -> pa.FixedSizeListArray:
+    """Rows of a matrix (n, d) as plain Arrow lists of fixed size, for anyone to read."""
+    rows = np.ascontiguousarray(values, dtype=np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> Floats:
+    width = column.type.list_size
+    flat: Floats = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
+    return flat.reshape(-1, width)
+
+
+def write_features(
+    results: Folder,
+    image_set: str,
+    model: str,
+    shard: str,
+    image_ids: Sequence[str],
+    features: Floats,
+    identity: dict[str, object],
+) -> None:
+    """Commit what one model saw in one shard: ids (n) and features (n, d)."""
+    table = pa.table({"image_id": pa.array(image_ids, pa.string()), "features": fixed_lists(features)})
+    (results / "features" / image_set / model).commit(shard, table, identity)
+
+
+def write_head(results: Folder, model: str, head: Head, identity: dict[str, object]) -> None:
+    """Commit one head of a model; the identity should name its checkpoint."""
+    table = pa.table({"weight": fixed_lists(head.weight), "bias": pa.array(head.bias)})
+    facts = {**identity, "kind": head.kind, "scale": head.scale}
+    (results / "heads" / model).commit(f"{head.name}.parquet", table, facts)
+
+
+def read_head(results: Folder, model: str, name: str) -> Head:
+    """One head of a model."""
+    folder = results / "heads" / model
+    if not folder.exists(f"{name}.parquet"):
+        there = ", ".join(file.removesuffix(".parquet") for file in folder.files()) or "none"
+        raise IncompleteRecord(
+            f"Model '{model}' has no head '{name}' in {results}; it has: {there}. "
+            "Build it with: python -m studies all --grid GRID --data DATA --results RESULTS"
+        )
+    table, identity = folder.read(f"{name}.parquet"), folder.identity(f"{name}.parquet")
+    kind: HeadKind = "zero_shot" if identity["kind"] == "zero_shot" else "learned"
+    bias = table.column("bias").to_numpy()
+    return Head(name, kind, _matrix(table.column("weight")), bias, float(str(identity["scale"])))
+
+
+def write_images(results: Folder, image_set: ImageSet, table: pa.Table) -> None:
+    """Commit the index of one set: image_id, label, annotations, digest, error; in the set's order."""
+    (results / "images").commit(f"{image_set.name}.parquet", table, asdict(image_set))
+
+
+def write_models(results: Folder, facts: pd.DataFrame) -> None:
+    """Commit one row per model shown; `name` is unique."""
+    results.commit("models.parquet", pa.Table.from_pandas(facts.sort_values("name"), preserve_index=False), {})
+
+
+def models(results: Folder) -> pd.DataFrame:
+    """One row per model shown, with its grid facts, indexed by name; sorted by name."""
+    if not results.exists("models.parquet"):
+        raise IncompleteRecord(
+            f"No results in {results}: no model has been shown anything there. "
+            "Show some with: python -m studies all --grid GRID --data DATA --results RESULTS"
+        )
+    facts: pd.DataFrame = results.read("models.parquet").to_pandas()
+    return facts.set_index("name", drop=False).sort_index()
+
+
+def image_sets(results: Folder) -> tuple[ImageSet, ...]:
+    """Every image set that RESULTS knows, sorted by name."""
+    folder = results / "images"
+    return tuple(ImageSet.of(folder.identity(file)) for file in folder.files())
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that one model has been shown.
+
+    Attributes
+    ----------
+    results : the folder RESULTS
+    facts : the model's row of ``models.parquet``
+    image_sets : every set that RESULTS knows, sorted by name
+    """
+
+    results: Folder
+    facts: pd.Series
+    image_sets: tuple[ImageSet, ...]
+
+    @classmethod
+    def of(cls, results: Folder, model: str) -> Record:
+        """The record of one model; `IncompleteRecord` where RESULTS does not know it."""
+        known = models(results)
+        if model not in known.index:
+            raise IncompleteRecord(f"No model '{model}' in {results}. It holds: {', '.join(known.index)}.")
+        return cls(results, known.loc[known.index == model].iloc[0], image_sets(results))
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.facts["name"])
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the model's heads, sorted."""
+        return tuple(file.removesuffix(".parquet") for file in (self.results / "heads" / self.model).files())
+
+    @property
+    def default_head(self) -> str:
+        """The learned head where there is one, else the full prompt set."""
+        return LEARNED if LEARNED in self.heads else DEFAULT_PROMPTS
+
+    def sets(self, role: Role) -> tuple[ImageSet, ...]:
+        """The image sets of one role."""
+        return tuple(image_set for image_set in self.image_sets if image_set.role == role)
+
+    def image_set(self, name: str) -> ImageSet:
+        """The image set of that name."""
+        for image_set in self.image_sets:
+            if image_set.name == name:
+                return image_set
+        raise IncompleteRecord(
+            f"No image set '{name}' in {self.results}. It holds: {', '.join(each.name for each in self.image_sets)}."
+        )
+
+    def predictions(self, name: str, head: str | None = None) -> Predictions:
+        """What the model says of one image set under one head; `default_head` where none is named. Order of the set."""
+        image_set = self.image_set(name)
+        chosen = read_head(self.results, self.model, head or self.default_head)
+        images, features = self._cell(name)
+        labels = images["label"].fillna(-1).to_numpy(dtype=np.int64)
+        return Predictions(image_set, chosen, images, features, chosen.logits(features), labels)
+
+    def _cell(self, name: str) -> tuple[pd.DataFrame, Floats]:
+        images = (self.results / "images").read(f"{name}.parquet").to_pandas()
+        readable = images[images["error"].isna()].drop(columns="error").reset_index(drop=True)
+        folder = self.results / "features" / name / self.model
+        tables = [folder.read(file) for file in folder.files()]
+        shown = pd.Index(pa.concat_tables(tables).column("image_id").to_pylist() if tables else [])
+        missing = len(readable) - len(shown.intersection(readable["image_id"]))
+        if missing or len(shown) != len(readable):
+            raise IncompleteRecord(
+                f"Model '{self.model}' has been shown {len(readable) - missing} of the {len(readable)} readable images of "
+                f"'{name}' ({len(shown)} rows). Show it the rest with: "
+                "python -m studies all --grid GRID --data DATA --results RESULTS"
+            )
+        features = np.concatenate([_matrix(table.column("features")) for table in tables])
+        return readable, features[shown.get_indexer(readable["image_id"])]

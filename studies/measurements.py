@@ -1,0 +1,81 @@
+"""The table of measurements: a metric of one model at one set, with its standard error and n.
+
+``RESULTS/measurements/<study>.parquet`` has the columns of `Measurement`; the first seven are unique together. A value
+that is undefined is absent: there is no NaN in it, and no 0 in its place. Needs numpy, pandas and pyarrow only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+import pandas as pd
+import pyarrow as pa
+
+from engine.predictions import Folder, IncompleteRecord, digest, image_sets, models
+
+__all__ = ["KEY", "Folder", "IncompleteRecord", "Measurement", "digest", "image_sets", "models", "read", "write"]
+
+KEY = ("study", "model", "head", "image_set", "subset", "metric", "method")
+SCHEMA = pa.schema(
+    [*((name, pa.string()) for name in KEY), ("value", pa.float64()), ("std_error", pa.float64()), ("n", pa.int64())]
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Measurement:
+    """A metric of one model at one image set.
+
+    Attributes
+    ----------
+    study : name of the study that made it
+    model, head, image_set : of what
+    subset : which part of the set; ``all``, a factor, or ``classes:<set>`` for the classes of another set
+    metric : what, as in ``top1``, ``auroc``; accuracies, rates and errors are fractions
+    method : how, where a metric can be had in several ways; else empty
+    value : the number
+    std_error : its standard error over images, in the unit of the value; None where there is none
+    n : number of images that the value rests on
+    """
+
+    study: str
+    model: str
+    head: str
+    image_set: str
+    subset: str
+    metric: str
+    method: str
+    value: float
+    std_error: float | None
+    n: int
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value) or (self.std_error is not None and not math.isfinite(self.std_error)):
+            raise ValueError(f"{self} is undefined: leave it out, and log why.")
+
+
+def write(results: Folder, study: str, measurements: Iterable[Measurement], identity: dict[str, object]) -> int:
+    """Commit all measurements of one study, sorted by key; returns how many. Equal measurements make equal bytes."""
+    rows = sorted(measurements, key=lambda row: astuple(row)[: len(KEY)])
+    table = pa.Table.from_pylist([dict(zip(SCHEMA.names, astuple(row), strict=True)) for row in rows], schema=SCHEMA)
+    twice = table.select(list(KEY)).to_pandas().duplicated()
+    if twice.any():
+        raise ValueError(f"Study '{study}' measured twice: {rows[int(twice.to_numpy().argmax())]}")
+    (results / "measurements").commit(f"{study}.parquet", table, identity)
+    return len(rows)
+
+
+def read(results: Folder) -> pd.DataFrame:
+    """All measurements of every study, in one tall table."""
+    folder = results / "measurements"
+    files = folder.files()
+    if not files:
+        raise IncompleteRecord(
+            f"No measurements in {results}. Make them with: python -m studies all --results {results}"
+        )
+    table: pd.DataFrame = pa.concat_tables([folder.read(file) for file in files]).to_pandas()
+    return table
+
+
+assert tuple(field.name for field in fields(Measurement)) == tuple(SCHEMA.names)  # noqa: S101

@@ -1,8 +1,8 @@
 """Folders of Parquet files, on a disk or in an object store.
 
-A file here is finished or absent: it is written under a hidden temporary name and moved, or put in one request. A killed
-process therefore leaves nothing that a reader could mistake for a result. A file carries its identity (what it was made
-from) as JSON in its Parquet metadata; its path is only an index.
+A file here is finished or absent: it is written under a hidden temporary name and moved, or put in one request. A
+killed process therefore leaves nothing that a reader could mistake for a result. A file carries its identity (what it
+was made from) as JSON in its Parquet metadata; its path is only an index.
 """
 
 from __future__ import annotations

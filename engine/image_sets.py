@@ -1,8 +1,9 @@
 """Prepared image sets: pictures as encoded bytes with their labels, and what they are for.
 
-A set is a folder ``DATA/<name>`` of Parquet shards with the columns ``image_id``, ``image`` (the bytes of the original
-file, never re-encoded), ``label`` and any further columns, which are annotations. The identity in each shard says what
-the set is. The last shard says that it is the last, so a set that was not written to its end is not mistaken for a small one.
+A set is a folder ``DATA/<name>`` of Parquet shards with the columns ``image_id``, ``image`` (the bytes of the
+original file, never re-encoded), ``label`` and any further columns, which are annotations. The identity in each shard
+says what the set is. The last shard says that it is the last, so a set that was not written to its end is not
+mistaken for a small one.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class PreparedSet:
 def write(
     data: Folder, image_set: ImageSet, rows: Iterable[Mapping[str, object]], *, shard_rows: int = SHARD_ROWS
 ) -> None:
-    """Write a prepared set; each row has ``image_id``, ``image``, ``label`` (None where the role is out) and annotations.
+    """Write a prepared set; a row has ``image_id``, ``image``, ``label`` (None where the role is out) and annotations.
 
     The order of the rows is kept. Ids must be unique.
     """
@@ -149,7 +150,7 @@ def read(data: Folder, name: str) -> PreparedSet:
         identity = folder.identity(file)
         if not {*ImageSet.__slots__, "last"} <= identity.keys():
             raise BadImageSet(
-                f"{folder}/{file} is not a shard of a prepared image set. Prepare the set with: python -m engine.prepare"
+                f"{folder}/{file} is no shard of a prepared image set. Prepare the set with: python -m engine.prepare"
             )
         shards.append(Shard(name, file, folder.rows(file), str(identity["digest"])))
     if not identity.get("last"):

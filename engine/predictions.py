@@ -2,13 +2,13 @@
 
 ::
 
-    RESULTS/models.parquet                        one row per model shown: every fact of the grid, checkpoint digest, geometry
-            images/<set>.parquet                  image_id, label, annotations, digest, error (why a picture could not be read)
+    RESULTS/models.parquet                        one row per model shown: its facts, its digest
+            images/<set>.parquet                  image_id, label, annotations, digest, error (why unreadable)
             heads/<model>/<head>.parquet          one row per class: weight, bias; the scale in the identity
             features/<set>/<model>/00000.parquet  image_id, features; shards as in DATA
 
-A cell (model, set) is complete when every readable image id of the set occurs in it exactly once; reading refuses less.
-This module needs numpy, pandas and pyarrow only, so that studies run where no model could.
+A cell (model, set) is complete when every readable image id of the set occurs in it exactly once; reading refuses
+less. This module needs numpy, pandas and pyarrow only, so that studies run where no model could.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ Ints = npt.NDArray[np.int64]
 HeadKind = Literal["learned", "zero_shot"]
 LEARNED = "learned"
 DEFAULT_PROMPTS = "openai80"
+PRECISION = "float32"
 
 
 class IncompleteRecord(LookupError):
@@ -64,7 +65,7 @@ class Head:
     Attributes
     ----------
     name : ``learned``, or the name of the prompt set that made it
-    kind : learned (a linear layer, scale 1) or zero_shot (unit text embeddings, so that features @ weight.T is a cosine)
+    kind : learned (a linear layer, scale 1) or zero_shot (unit text embeddings: features @ weight.T is a cosine)
     weight : (c, d) float32
     bias : (c,) float32
     scale : the checkpoint's own logit scale
@@ -95,8 +96,8 @@ class Predictions:
     images : n rows: ``image_id`` and the set's annotations
     features : (n, d) float32; unit vectors where the head is zero-shot
     logits : (n, c) float32, over all classes of the head, or over the groups given to `on`
-    labels : (n,) int64, position of the right class among the columns of `logits`; -1 in a set of role out. Before `on`,
-        a label of a set that joins several classes is not a column: only `on` gives it a meaning.
+    labels : (n,) int64, the set's own labels; -1 in a set of role out. Only `on` makes them columns of `logits`, but
+        for a clean set they are so from the start.
     """
 
     image_set: ImageSet
@@ -286,7 +287,7 @@ class Record:
         missing = len(readable) - len(shown.intersection(readable["image_id"]))
         if missing or len(shown) != len(readable):
             raise IncompleteRecord(
-                f"Model '{self.model}' has been shown {len(readable) - missing} of the {len(readable)} readable images of "
+                f"Model '{self.model}' has been shown {len(readable) - missing} of {len(readable)} readable images of "
                 f"'{name}' ({len(shown)} rows). Show it the rest with: "
                 "python -m studies all --grid GRID --data DATA --results RESULTS"
             )

@@ -7,15 +7,15 @@ that is undefined is absent: there is no NaN in it, and no 0 in its place. Needs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 
 import pandas as pd
 import pyarrow as pa
 
-from engine.predictions import Folder, IncompleteRecord, digest, image_sets, models
+from engine.predictions import Folder, ImageSet, IncompleteRecord, digest, image_sets, models
 
-__all__ = ["KEY", "Folder", "IncompleteRecord", "Measurement", "digest", "image_sets", "models", "read", "write"]
+__all__ = ["KEY", "Folder", "ImageSet", "IncompleteRecord", "Measurement", "digest", "image_sets", "models", "read", "write"]
 
 KEY = ("study", "model", "head", "image_set", "subset", "metric", "method")
 SCHEMA = pa.schema(
@@ -55,7 +55,7 @@ class Measurement:
             raise ValueError(f"{self} is undefined: leave it out, and log why.")
 
 
-def write(results: Folder, study: str, measurements: Iterable[Measurement], identity: dict[str, object]) -> int:
+def write(results: Folder, study: str, measurements: Iterable[Measurement], identity: Mapping[str, object]) -> int:
     """Commit all measurements of one study, sorted by key; returns how many. Equal measurements make equal bytes."""
     rows = sorted(measurements, key=lambda row: astuple(row)[: len(KEY)])
     table = pa.Table.from_pylist([dict(zip(SCHEMA.names, astuple(row), strict=True)) for row in rows], schema=SCHEMA)
@@ -64,6 +64,13 @@ def write(results: Folder, study: str, measurements: Iterable[Measurement], iden
         raise ValueError(f"Study '{study}' measured twice: {rows[int(twice.to_numpy().argmax())]}")
     (results / "measurements").commit(f"{study}.parquet", table, identity)
     return len(rows)
+
+
+def is_current(results: Folder, study: str, inputs: str) -> bool:
+    """Whether the study's file is there, was made of these inputs, and lacks no model."""
+    folder = results / "measurements"
+    identity = folder.identity(f"{study}.parquet") if folder.exists(f"{study}.parquet") else {}
+    return identity.get("inputs") == inputs and not identity.get("failed")
 
 
 def read(results: Folder) -> pd.DataFrame:

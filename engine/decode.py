@@ -1,0 +1,153 @@
+"""One shard of a prepared image set, decoded once and resized once per geometry, on node-local scratch.
+
+A decoded shard is a folder: ``ids.npy`` and one uint8 array (n, h, w, 3) per geometry, written under a temporary name
+and renamed. A picture that cannot be read is left out for every model alike; its reason goes into the index of the
+set. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from engine.files import Folder
+from engine.image_sets import Shard, without_pictures
+from engine.preprocess import Pixels, Preprocess, Unreadable, decode
+
+SCRATCH_BYTES = 4 << 30
+PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What every decoding task of one stream is told.
+
+    Attributes
+    ----------
+    data, results : URIs of DATA and RESULTS
+    stream : name of this stream; its scratch folder is called so
+    geometries : geometries to make
+    """
+
+    data: str
+    results: str
+    stream: str
+    geometries: tuple[Preprocess, ...]
+
+    @property
+    def scratch(self) -> Path:
+        """Where this node keeps the decoded shards of the stream."""
+        return _scratch_of_user() / self.stream
+
+    def __call__(self, shard: Shard) -> Path:
+        """Folder of the decoded shard."""
+        self._wait_for_room()
+        table = (Folder.of(self.data) / shard.image_set).read(shard.file)
+        pixels, errors = self._pixels(table.column("image").to_pylist())
+        self._commit_index(shard, table, errors)
+        ids = [name for name, error in zip(table.column("image_id").to_pylist(), errors, strict=True) if error is None]
+        return self._keep(f"{shard.image_set}-{shard.file.removesuffix('.parquet')}", ids, pixels)
+
+    def _pixels(self, contents: Sequence[bytes]) -> tuple[list[list[Pixels]], list[str | None]]:
+        pixels: list[list[Pixels]] = [[] for _ in self.geometries]
+        errors: list[str | None] = []
+        for content in contents:
+            try:
+                image = decode(content)
+                made = [geometry(image) for geometry in self.geometries]
+            except Unreadable as error:
+                errors.append(str(error))
+                continue
+            errors.append(None)
+            for one, rows in zip(made, pixels, strict=True):
+                rows.append(one)
+        return pixels, errors
+
+    def _commit_index(self, shard: Shard, table: pa.Table, errors: list[str | None]) -> None:
+        if (Folder.of(self.results) / "images").exists(f"{shard.image_set}.parquet"):
+            return
+        index = without_pictures(table).append_column("error", pa.array(errors, pa.string()))
+        parts = Folder.of(self.results) / "images" / shard.image_set
+        parts.commit(shard.file, index, {"digest": shard.digest})
+
+    def _keep(self, name: str, ids: list[str], pixels: list[list[Pixels]]) -> Path:
+        temporary = self.scratch / f".{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        np.save(temporary / "ids.npy", np.array(ids, dtype=np.str_))
+        for number, (geometry, rows) in enumerate(zip(self.geometries, pixels, strict=True)):
+            np.save(temporary / f"{number}.npy", np.stack(rows) if rows else np.empty((0, *geometry.crop, 3), np.uint8))
+        folder = self.scratch / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return temporary.rename(folder)
+
+    def _wait_for_room(self) -> None:
+        """Hold back while this node's scratch is full; the packs empty it."""
+        until = time.monotonic() + PATIENCE
+        while _bytes_below(self.scratch) > SCRATCH_BYTES and time.monotonic() < until:
+            time.sleep(0.2)
+
+
+def _scratch_of_user() -> Path:
+    folder = Path(tempfile.gettempdir(), f"closerlook-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def sweep(older_than: float = 86400.0) -> None:
+    """Delete what killed runs left in this node's scratch more than so many seconds ago."""
+    for folder in _scratch_of_user().iterdir():
+        if time.time() - folder.stat().st_mtime > older_than:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for file in folder.glob("*/*.npy"):
+        try:
+            total += file.stat().st_size
+        except FileNotFoundError:
+            continue  # a pack has just finished with it
+    return total
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded shard as a pack reads it."""
+
+    folder: Path
+
+    def ids(self) -> list[str]:
+        """Ids of its readable images, in order."""
+        names: list[str] = np.load(self.folder / "ids.npy").tolist()
+        return names
+
+    def pixels(self, geometry: int) -> Pixels:
+        """Pixels (n, h, w, 3) of the geometry of that number, mapped, not read."""
+        mapped: Pixels = np.load(self.folder / f"{geometry}.npy", mmap_mode="r")
+        return mapped
+
+
+def take_away(folder: str) -> dict[str, npt.NDArray[Any]]:
+    """Contents of a decoded shard, which is deleted here: it goes to another node."""
+    arrays = {file.name: np.load(file) for file in Path(folder).iterdir()}
+    shutil.rmtree(folder)
+    return arrays
+
+
+def put_down(folder: str, arrays: dict[str, npt.NDArray[Any]]) -> str:
+    """Write the contents of a decoded shard that came from another node; its folder."""
+    Path(folder).mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(Path(folder, name), array)
+    return folder

@@ -1,0 +1,74 @@
+"""Heads: what turns features into class scores, taken out of a classifier or made of prompts.
+
+A learned head is the model's last linear layer. A zero-shot head is built as Radford et al. 2021 do: per template
+embed and normalise; mean over the templates; normalise again. The scale is the checkpoint's own, and so is the bias
+where it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from engine.models import BadRequest
+from engine.predictions import LEARNED, Head
+from engine.prompts import PROMPTS
+from engine.towers import Tower
+
+TEXTS_AT_ONCE = 512
+
+
+def build(tower: Tower, name: str, class_names: Sequence[str]) -> Head:
+    """One head of a model: `learned`, or the prompt set of that name with these class names.
+
+    Raises
+    ------
+    BadRequest : where a learned head has another number of classes than there are names
+    """
+    if name != LEARNED:
+        return zero_shot(tower, name, class_names)
+    head = learned(tower)
+    if len(head.weight) != len(class_names):
+        raise BadRequest(
+            f"Model '{tower.spec.name}' has {len(head.weight)} classes, but the clean image set {len(class_names)}. "
+            "Take the model out of the grid, or give --data the sets that it was trained for."
+        )
+    return head
+
+
+def learned(tower: Tower) -> Head:
+    """The last linear layer of a timm model; 1x1 convolutions are linear layers too."""
+    module: Any = tower.module
+    last: Any = module.get_classifier()
+    if not isinstance(last, nn.Linear | nn.Conv2d):
+        raise BadRequest(
+            f"Model '{tower.spec.name}' ends in {type(last).__name__}, no linear layer. Take it out of the grid."
+        )
+    weight = last.weight.detach().float().flatten(1).cpu().numpy()
+    bias = np.zeros(len(weight), np.float32) if last.bias is None else last.bias.detach().float().cpu().numpy()
+    return Head(LEARNED, "learned", weight, bias, 1.0)
+
+
+def zero_shot(tower: Tower, prompts: str, class_names: Sequence[str]) -> Head:
+    """A head made of a prompt set: one row of unit length per class name."""
+    import open_clip
+
+    model: Any = tower.module
+    local = tower.spec.folder is not None
+    tokenizer = open_clip.get_tokenizer(tower.spec.checkpoint if local else tower.spec.arch)
+    templates = PROMPTS[prompts]
+    texts = [template.format(name) for name in class_names for template in templates]
+    with torch.inference_mode():
+        parts = [
+            model.encode_text(tokenizer(texts[start : start + TEXTS_AT_ONCE]).to(tower.device), normalize=True).float()
+            for start in range(0, len(texts), TEXTS_AT_ONCE)
+        ]
+        mean = torch.cat(parts).unflatten(0, (len(class_names), len(templates))).mean(dim=1)
+        weight = nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        scale = float(model.logit_scale.exp())
+        bias = 0.0 if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
+    return Head(prompts, "zero_shot", weight, np.full(len(weight), bias, np.float32), scale)

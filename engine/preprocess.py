@@ -1,0 +1,129 @@
+"""Geometry from an encoded file to uint8 pixels, as each checkpoint's own library does it, bit for bit.
+
+timm turns a picture into RGB first and then resizes it; open_clip resizes and crops first and turns it into RGB last,
+which differs for palettes and alpha. Mean and standard deviation are no part of this: the tower applies them on its
+device. Needs Pillow and numpy only, so that the workers that decode never load torch.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+Pixels = npt.NDArray[np.uint8]
+Fit = Literal["shortest", "longest", "squash"]
+
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """Resize, then crop or pad about the centre.
+
+    Attributes
+    ----------
+    resize : (height, width) that the picture is resized to fit
+    crop : (height, width) of the result
+    fit : shortest (shorter edge fits, the rest is cropped), longest (longer edge fits, the rest is filled), squash
+    interpolation : name of a Pillow resampling filter
+    fill : colour of what is added around the picture
+    rgb_first : whether it is made RGB before (timm) or after (open_clip) it is resized
+    """
+
+    resize: tuple[int, int]
+    crop: tuple[int, int]
+    fit: Fit
+    interpolation: str
+    fill: tuple[int, int, int] = (0, 0, 0)
+    rgb_first: bool = True
+
+    def __str__(self) -> str:
+        height, width = self.crop
+        order = "rgb first" if self.rgb_first else "rgb last"
+        text = f"{height}x{width} of {self.resize[0]}x{self.resize[1]}, {self.fit}, {self.interpolation}, {order}"
+        return text if self.fit != "longest" else f"{text}, fill {self.fill}"
+
+    def __call__(self, image: Image.Image) -> Pixels:
+        """Pixels (height, width, 3) of a decoded picture."""
+        if self.rgb_first:
+            image = image.convert("RGB")
+        height, width = self._resized(image.height, image.width)
+        if (width, height) != image.size:
+            image = image.resize((width, height), RESAMPLING[self.interpolation])
+        image = self._centre(image)
+        return np.asarray(image.convert("RGB"))
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if self.fit == "squash":
+            return self.resize
+        if self.fit == "shortest" and self.resize[0] == self.resize[1]:
+            # torchvision truncates the longer edge here; the ratio-keeping resizes of timm and open_clip round both.
+            short = self.resize[0]
+            return (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
+        ratios = height / self.resize[0], width / self.resize[1]
+        ratio = max(ratios) if self.fit == "longest" else min(ratios)
+        return round(height / ratio), round(width / ratio)
+
+    def _centre(self, image: Image.Image) -> Image.Image:
+        height, width = self.crop
+        down, right = max(height - image.height, 0), max(width - image.width, 0)
+        if down or right:
+            border = (right // 2, down // 2, (right + 1) // 2, (down + 1) // 2)
+            image = ImageOps.expand(image, border, fill=self.fill if image.mode == "RGB" else self.fill[0])
+        top, left = round((image.height - height) / 2), round((image.width - width) / 2)
+        return image.crop((left, top, left + width, top + height))
+
+
+def of_timm(
+    input_size: Sequence[int],
+    crop_pct: float,
+    crop_mode: str,
+    interpolation: str,
+    mean: Sequence[float],
+) -> Preprocess:
+    """Geometry of timm's evaluation transform (`timm.data.create_transform`, not training) for a data configuration."""
+    crop = (int(input_size[-2]), int(input_size[-1]))
+    resize = (math.floor(crop[0] / crop_pct), math.floor(crop[1] / crop_pct))
+    fits: dict[str, Fit] = {"squash": "squash", "border": "longest"}
+    red, green, blue = (round(255 * value) if crop_mode == "border" else 0 for value in mean)
+    return Preprocess(resize, crop, fits.get(crop_mode, "shortest"), interpolation, (red, green, blue), rgb_first=True)
+
+
+def of_open_clip(size: int | Sequence[int], interpolation: str, resize_mode: str, fill_color: int) -> Preprocess:
+    """Geometry of open_clip's evaluation transform (`open_clip.transform.image_transform`) for a preprocess config."""
+    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    fits: dict[str, Fit] = {"squash": "squash", "longest": "longest"}
+    chosen = "bilinear" if interpolation == "bilinear" else "bicubic"
+    fill = (fill_color, fill_color, fill_color)
+    return Preprocess(
+        (height, width), (height, width), fits.get(resize_mode, "shortest"), chosen, fill, rgb_first=False
+    )
+
+
+class Unreadable(ValueError):
+    """A picture that cannot be decoded, with the reason."""
+
+
+def decode(content: bytes) -> Image.Image:
+    """The decoded picture of an encoded file; `Unreadable` with Pillow's reason where it is none."""
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        raise Unreadable(f"{type(error).__name__}: {reason}") from error
+    return image

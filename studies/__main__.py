@@ -1,0 +1,146 @@
+"""The command line: show models what they lack, then measure.
+
+::
+
+    python -m studies all --grid GRID --data DATA --results RESULTS     show what is missing, run every study
+    python -m studies calibration --results RESULTS                     rerun one study; no image is shown again
+    python -m studies --plan --grid GRID --data DATA --results RESULTS  what would run
+    python -m studies --list --results RESULTS                          studies, sets, models
+
+Exit status: 0 when all that was asked for is there, 1 when some model or image set failed, 2 for a bad request. This is the
+only module of the studies that knows the engine's grid; there is no arithmetic in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+
+from engine import grid, image_sets, ledger, models, plan, predictions
+from engine.image_sets import PreparedSet
+from engine.models import BadRequest
+from engine.predictions import Folder, IncompleteRecord
+from studies import measurements, study
+
+USER_ERRORS = (BadRequest, image_sets.BadImageSet, IncompleteRecord, study.UnknownStudy)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments ask for; the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return _run(asked)
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m studies", description="Show models images, and measure what they say.", allow_abbrev=False
+    )
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"all, or some of: {', '.join(study.STUDIES)}")
+    parser.add_argument("--grid", metavar="CSV", help="the models; our own 210 where --data is given without it")
+    parser.add_argument("--data", metavar="DATA", help="folder or URI of the image sets; without it nothing is shown")
+    parser.add_argument("--results", metavar="RESULTS", help="folder or URI that is written to")
+    parser.add_argument("--model", metavar="NAME", action="append", default=[], help="only this model; may be repeated")
+    parser.add_argument("--plan", action="store_true", help="say what would be shown, and stop")
+    parser.add_argument("--list", action="store_true", help="list studies, image sets and models, and stop")
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    names = study.select(asked.studies)
+    if asked.list:
+        return _list(asked)
+    if not asked.results:
+        raise BadRequest("No --results. Give the folder or URI where results are kept.")
+    if asked.plan or asked.data:
+        todo, prepared = _plan(asked)
+        if asked.plan:
+            return 0
+    else:
+        todo, prepared = None, ()
+        _check_grid(asked)
+    with grid.session() if todo and todo.specs else nullcontext():
+        failures = _show(asked, todo, prepared) if todo else []
+        failures += _measure(Folder.of(asked.results), asked.results, names, anew="all" not in asked.studies)
+    for failure in failures:
+        print(f"FAILED {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _plan(asked: argparse.Namespace) -> tuple[plan.Plan, tuple[PreparedSet, ...]]:
+    if not asked.data:
+        raise BadRequest("No --data. A plan needs the folder or URI of the prepared image sets.")
+    specs = models.select(models.read_grid(asked.grid or models.OUR_GRID), asked.model)
+    prepared = tuple(image_sets.read_all(Folder.of(asked.data)))
+    todo = plan.make(Folder.of(asked.results), prepared, specs)
+    ledger.refresh_models(Folder.of(asked.results), specs)
+    for sentence in todo.stale:
+        print(f"note: {sentence}", file=sys.stderr)
+    print(todo.summary(), file=sys.stderr)
+    return todo, prepared
+
+
+def _check_grid(asked: argparse.Namespace) -> None:
+    if asked.grid:
+        specs = models.select(models.read_grid(asked.grid), asked.model)
+        plan.refuse_other_grid(Folder.of(asked.results), specs)
+    elif asked.model:
+        raise BadRequest("--model chooses what is shown: give --grid and --data with it.")
+
+
+def _show(asked: argparse.Namespace, todo: plan.Plan, prepared: Sequence[PreparedSet]) -> list[str]:
+    if not todo.specs:
+        return [f"{name}: {reason}" for name, reason in todo.failed]
+    outcomes = grid.show(todo, prepared, asked.data, asked.results)
+    return [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
+
+
+def _measure(results: Folder, uri: str, names: Sequence[str], *, anew: bool) -> list[str]:
+    """Run the studies over every model of RESULTS; up-to-date files are left alone unless `anew`."""
+    known = [str(name) for name in predictions.models(results).index]
+    inputs = study.inputs(results)
+    due = tuple(name for name in names if anew or not measurements.is_current(results, name, inputs))
+    if not due:
+        print(f"measurements of {len(names)} studies are up to date", file=sys.stderr)
+        return []
+    outcomes = grid.each(partial(study.measure, uri, studies=due), known, names=known, title="measuring")
+    failed = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
+    rows = [row for outcome in outcomes for row in outcome.value or ()]
+    for name in due:
+        identity = {"inputs": inputs, "failed": failed}
+        measurements.write(results, name, (row for row in rows if row.study == name), identity)
+    print(
+        f"{len(rows)} measurements of {len(known)} models in {', '.join(due)}: {results}/measurements", file=sys.stderr
+    )
+    return failed
+
+
+def _list(asked: argparse.Namespace) -> int:
+    print("Studies")
+    for name in study.STUDIES:
+        print(f"  {name:<12} {study.question(name)}")
+    if asked.data:
+        print(f"\nImage sets in {asked.data}")
+        for prepared in image_sets.read_all(Folder.of(asked.data)):
+            each = prepared.image_set
+            print(f"  {each.name:<20} {each.role:<9} {each.n_images:>7} images, {len(each.classes)} labels")
+    specs = models.read_grid(asked.grid or models.OUR_GRID)
+    shown = Folder.of(asked.results) / "features" if asked.results else None
+    print(f"\nModels in {asked.grid or models.OUR_GRID}")
+    for spec in specs:
+        cells = sum(spec.name in (shown / each).folders() for each in shown.folders()) if shown else 0
+        print(f"  {spec.name:<48} {spec.group:<15} {spec.train_source:<16} shown {cells} sets")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,356 @@
+"""Metrics by hand, against outside implementations, by their properties, and their standard errors by simulation."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn import metrics as sk
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from studies import detection, estimates, metrics
+
+# float64 arithmetic in another order of summation.
+SAME = 1e-12
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a metric behaves: `make(rng, skill)` draws its arguments; more skill moves it in `direction`."""
+
+    make: Callable[[np.random.Generator, float], tuple[Any, ...]]
+    direction: int
+    low: float
+    high: float
+
+
+def classified(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    labels = rng.integers(0, 8, 300)
+    return rng.normal(size=(300, 8)) + skill * np.eye(8)[labels], labels
+
+
+def log_probabilities(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    logits, labels = classified(rng, skill)
+    return metrics.log_softmax(logits), labels
+
+
+def probabilities(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    logs, labels = log_probabilities(rng, skill)
+    return np.exp(logs), labels
+
+
+def confident(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    confidence = rng.uniform(0.4, 1, 600)
+    return confidence, rng.uniform(size=600) < confidence - 0.3 / (1 + skill)
+
+
+def scored(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    return rng.normal(skill, size=250), rng.normal(size=150)
+
+
+def annotated(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    member = rng.uniform(size=500) < 0.4
+    return rng.uniform(size=500) < np.where(member, 0.3 + 0.1 * skill, 0.6), member
+
+
+def decided(rng: np.random.Generator, skill: float) -> tuple[Any, ...]:
+    shapes, textures = rng.integers(0, 4, (2, 400))
+    by_shape = rng.uniform(size=400) < 0.2 + 0.1 * skill
+    return np.where(by_shape, shapes, rng.integers(0, 4, 400)), shapes, textures
+
+
+PROPERTIES = {
+    "top1": Row(classified, +1, 0, 1),
+    "top5": Row(classified, +1, 0, 1),
+    "nll": Row(log_probabilities, -1, 0, np.inf),
+    "brier": Row(probabilities, -1, 0, 2),
+    "ece": Row(confident, -1, 0, 1),
+    "ece_equal_mass": Row(confident, -1, 0, 1),
+    "temperature": Row(classified, -1, 0.01, 10),
+    "error_ratio": Row(annotated, -1, 0, np.inf),
+    "shape_bias": Row(decided, +1, 0, 1),
+    "cue_accuracy": Row(decided, +1, 0, 1),
+    "auroc": Row(scored, +1, 0, 1),
+    "fpr_at_95": Row(scored, -1, 0, 1),
+    "fpr_at_95_out": Row(scored, -1, 0, 1),
+    "aupr_in": Row(scored, +1, 0, 1),
+}
+TWO_SAMPLES = {"auroc", "fpr_at_95", "fpr_at_95_out", "aupr_in"}
+TIES_FOLLOW_ORDER = {"ece_equal_mass"}  # a tie across a cut between two bins is broken by position
+
+
+def metric(name: str) -> Callable[..., float]:
+    found: Callable[..., float] = getattr(metrics, name, None) or getattr(detection, name)
+    return found
+
+
+def shuffled(rng: np.random.Generator, name: str, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    if name in TWO_SAMPLES:
+        return tuple(rng.permutation(array) for array in arrays)
+    order = rng.permutation(len(arrays[0]))
+    return tuple(array[order] for array in arrays)
+
+
+def tied(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(array.round(1) if array.dtype == np.float64 else array for array in arrays)
+
+
+def test_every_metric_has_its_row() -> None:
+    public = {
+        name
+        for module in (metrics, detection)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and inspect.signature(function).return_annotation == "float"
+    }
+    assert {name for name in public if not name.startswith("_")} == set(PROPERTIES)
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_stays_in_range_and_leaves_its_arguments_alone(name: str) -> None:
+    row = PROPERTIES[name]
+    for seed in range(10):
+        arrays = row.make(np.random.default_rng(seed), 1.0)
+        before = [array.copy() for array in arrays]
+        value = metric(name)(*arrays)
+        assert type(value) is float
+        assert row.low <= value <= row.high
+        assert all(np.array_equal(*pair) for pair in zip(before, arrays, strict=True))
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_moves_the_stated_way(name: str) -> None:
+    row = PROPERTIES[name]
+    values = [metric(name)(*row.make(np.random.default_rng(0), skill)) for skill in (0.5, 1.5, 3.0)]
+    assert sorted(values, reverse=row.direction < 0) == values
+    assert len(set(values)) == 3
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_order_of_images_does_not_matter(name: str) -> None:
+    rng = np.random.default_rng(1)
+    arrays = PROPERTIES[name].make(rng, 1.0)
+    assert metric(name)(*shuffled(rng, name, arrays)) == pytest.approx(metric(name)(*arrays), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(set(PROPERTIES) - TIES_FOLLOW_ORDER - {"nll", "brier"}))
+def test_order_does_not_matter_among_ties(name: str) -> None:
+    rng = np.random.default_rng(2)
+    arrays = tied(PROPERTIES[name].make(rng, 1.0))
+    assert metric(name)(*shuffled(rng, name, arrays)) == pytest.approx(metric(name)(*arrays), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_refuses_nothing_at_all(name: str) -> None:
+    arrays = PROPERTIES[name].make(np.random.default_rng(3), 1.0)
+    with pytest.raises(ValueError, match=r"no images|are 0 ID"):
+        metric(name)(*(array[:0] for array in arrays))
+
+
+@pytest.mark.parametrize("name", sorted(set(PROPERTIES) - TWO_SAMPLES))
+def test_refuses_arrays_of_different_length(name: str) -> None:
+    first, *others = PROPERTIES[name].make(np.random.default_rng(4), 1.0)
+    with pytest.raises(ValueError, match="differ in length"):
+        metric(name)(first, *(array[1:] for array in others))
+
+
+@pytest.mark.parametrize("module", [metrics, detection])
+def test_examples_in_the_docstrings_run(module: Any) -> None:
+    found = doctest.testmod(module, extraglobs={"np": np})
+    assert found.attempted >= 4
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda: metrics.top5(np.zeros((2, 5)), np.array([0, 1])), "always right"),
+        (lambda: metrics.top1(np.array([[0.0, np.nan]]), np.array([0])), "not numbers"),
+        (lambda: metrics.top1(np.zeros((1, 2)), np.array([2])), "must be below"),
+        (lambda: metrics.log_softmax(np.array([[0.0, np.inf]])), "not finite"),
+        (lambda: metrics.nll(np.array([[0.0, -np.inf]]), np.array([1])), "probability 0"),
+        (lambda: metrics.ece(np.array([1.2]), np.array([True])), "must lie in 0 to 1"),
+        (lambda: metrics.temperature(np.array([[2.0, 1.0]]), np.array([0])), "No temperature in 0.01 to 10"),
+        (lambda: metrics.temperature(np.array([[2.0, 1.0]]), np.array([1])), "No temperature in 0.01 to 10"),
+        (lambda: metrics.error_ratio(np.array([True]), np.array([True])), "divide by 0"),
+        (lambda: metrics.error_ratio(np.array([False]), np.array([False])), "No image shows"),
+        (lambda: metrics.shape_bias(np.array([2]), np.array([0]), np.array([1])), "None of 1 decisions"),
+        (lambda: metrics.cue_accuracy(np.array([1]), np.array([1]), np.array([1])), "None of 1 images"),
+        (lambda: detection.auroc(np.array([1.0]), np.array([])), "0 out images"),
+        (lambda: detection.aupr_in(np.array([1.0]), np.array([np.nan])), "1 of 2 scores are not numbers"),
+    ],
+)
+def test_undefined_is_refused_with_its_reason(call: Callable[[], float], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        call()
+
+
+def test_ece_bins_are_open_below_and_closed_above() -> None:
+    # With 5 bins, 0.2 is the last of the first bin: (-0.2 + 0.8) / 2; 0 joins it.
+    assert metrics.ece(np.array([0.2, 0.1]), np.array([True, False]), bins=5) == pytest.approx(0.35)
+    assert metrics.ece(np.array([0.0, 0.2]), np.array([True, False]), bins=5) == pytest.approx(0.4)
+    assert metrics.ece(np.array([0.2, 0.21]), np.array([True, False]), bins=5) == pytest.approx(0.505)
+    # A confidence of exactly 1 is in the last bin, with 0.9, not in one of its own.
+    assert metrics.ece(np.array([1.0, 0.9]), np.array([False, True]), bins=5) == pytest.approx(0.45)
+
+
+def test_ties_among_logits_go_to_the_first_class() -> None:
+    logits = np.zeros((6, 6))
+    assert metrics.top1(logits, np.arange(6)) == pytest.approx(1 / 6)
+    assert metrics.top5(logits, np.arange(6)) == pytest.approx(5 / 6)
+
+
+def test_fpr_of_each_direction_by_hand() -> None:
+    known, out = np.arange(20.0), np.array([0.0, 1.0, 1.5, 30.0])
+    assert detection.fpr_at_95(known, out) == 0.75  # threshold 1: 19 of 20 ID are kept, and 3 of 4 out
+    assert detection.fpr_at_95_out(known, out) == 1.0  # all of out must be rejected, so the threshold is 30
+
+
+def test_temperature_of_two_classes_is_a_ratio_of_logits() -> None:
+    # Logits (3, 0) and 80 % right: the likelihood is best where 3 / T = ln(0.8 / 0.2).
+    logits, labels = np.tile([3.0, 0.0], (10, 1)), np.array([0] * 8 + [1] * 2)
+    assert metrics.temperature(logits, labels) == pytest.approx(3 / np.log(4), abs=1e-8)
+    assert metrics.temperature(logits + 100, labels) == pytest.approx(3 / np.log(4), abs=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ranking_equals_scikit_learn_with_and_without_ties(seed: int) -> None:
+    for known, out in (scored(np.random.default_rng(seed), 1.0), tied(scored(np.random.default_rng(seed), 1.0))):
+        truth, scores = np.repeat([1, 0], [len(known), len(out)]), np.concatenate([known, out])
+        assert detection.auroc(known, out) == pytest.approx(sk.roc_auc_score(truth, scores), abs=SAME)
+        assert detection.aupr_in(known, out) == pytest.approx(sk.average_precision_score(truth, scores), abs=SAME)
+        for value, positive, sign in ((detection.fpr_at_95, truth, 1), (detection.fpr_at_95_out, 1 - truth, -1)):
+            fpr, tpr, _ = sk.roc_curve(positive, sign * scores, drop_intermediate=False)
+            assert value(known, out) == fpr[tpr >= 0.95].min()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_accuracies_and_losses_equal_scikit_learn(seed: int) -> None:
+    logits, labels = classified(np.random.default_rng(seed), 1.0)
+    logs = metrics.log_softmax(logits)
+    classes = list(range(8))
+    assert metrics.top1(logits, labels) == sk.top_k_accuracy_score(labels, logits, k=1, labels=classes)
+    assert metrics.top5(logits, labels) == sk.top_k_accuracy_score(labels, logits, k=5, labels=classes)
+    assert metrics.nll(logs, labels) == pytest.approx(sk.log_loss(labels, np.exp(logs), labels=classes), abs=SAME)
+    brier = np.mean([sk.brier_score_loss(labels == c, np.exp(logs)[:, c]) for c in classes]) * len(classes)
+    assert metrics.brier(np.exp(logs), labels) == pytest.approx(brier, abs=SAME)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ece_equals_torchmetrics_where_no_confidence_is_exactly_one(seed: int) -> None:
+    logits, labels = classified(np.random.default_rng(seed), 2.0)
+    probability = np.exp(metrics.log_softmax(logits))
+    outside = multiclass_calibration_error(torch.tensor(probability), torch.tensor(labels), num_classes=8, n_bins=15)
+    correct = metrics.hits(logits, labels)
+    # torchmetrics sums in float32.
+    assert metrics.ece(probability.max(axis=1), correct) == pytest.approx(float(outside), abs=1e-6)
+
+
+def test_log_softmax_keeps_what_float32_would_lose() -> None:
+    logits = np.array([[40.0, 0.0]], dtype=np.float32)
+    assert metrics.log_softmax(logits)[0, 0] == pytest.approx(-np.exp(-40.0), rel=1e-3)
+    assert metrics.log_softmax(logits, temperature=40.0)[0, 0] == pytest.approx(-np.log1p(np.exp(-1)))
+
+
+@dataclass(frozen=True)
+class World:
+    """Where a metric's true value is known: `draw` makes a data set and estimates it."""
+
+    draw: Callable[[np.random.Generator], estimates.Estimate]
+    truth: float
+
+
+def drawn_top1(rng: np.random.Generator) -> estimates.Estimate:
+    labels = (rng.uniform(size=300) < 0.3).astype(np.int64)  # the model always says class 0: right 70 % of the time
+    return estimates.top_k(np.tile([1.0, 0.0], (300, 1)), labels)
+
+
+def drawn_scores(rng: np.random.Generator) -> tuple[Any, Any]:
+    return rng.normal(1.0, size=300), rng.normal(size=200)
+
+
+def drawn_logs(rng: np.random.Generator) -> tuple[Any, Any]:
+    confidence = rng.uniform(0.6, 1.0, 800)
+    labels = (rng.uniform(size=800) > confidence - 0.15).astype(np.int64)  # overconfident by 0.15 everywhere
+    return np.log(np.stack([confidence, 1 - confidence], axis=1)), labels
+
+
+def drawn_logits(rng: np.random.Generator) -> tuple[Any, Any]:
+    logits = rng.normal(scale=3.0, size=(500, 5))
+    return logits, (logits / 2 + rng.gumbel(size=logits.shape)).argmax(axis=1)  # labels drawn at T = 2
+
+
+def drawn_decisions(rng: np.random.Generator) -> estimates.Estimate:
+    shapes = np.zeros(400, dtype=np.int64)
+    return estimates.shape_bias(rng.choice(3, size=400, p=[0.3, 0.5, 0.2]), shapes, shapes + 1)
+
+
+def drawn_factor(rng: np.random.Generator) -> estimates.Estimate:
+    member = rng.uniform(size=600) < 0.25
+    return estimates.error_ratio(rng.uniform(size=600) >= np.where(member, 0.6, 0.2), member)
+
+
+def area_above(threshold: float) -> float:
+    return float(stats.norm.sf(threshold))
+
+
+def true_average_precision() -> float:
+    """Mean precision at the score of an ID image, by integration, for 300 ID and 200 out images."""
+    score = np.linspace(-7, 9, 200_001)
+    known, out = 300 * stats.norm.sf(score - 1), 200 * stats.norm.sf(score)
+    return float(np.trapezoid(stats.norm.pdf(score - 1) * known / (known + out), score))
+
+
+WORLDS = {
+    "top1": World(drawn_top1, 0.7),
+    "auroc": World(lambda rng: estimates.auroc(*drawn_scores(rng)), stats.norm.cdf(1 / np.sqrt(2))),
+    "aupr_in": World(lambda rng: estimates.aupr_in(*drawn_scores(rng)), true_average_precision()),
+    "fpr_at_95": World(lambda rng: estimates.fpr_at_95(*drawn_scores(rng)), area_above(1 + stats.norm.ppf(0.05))),
+    "ece": World(lambda rng: estimates.ece(*drawn_logs(rng)), 0.15),
+    "ece_equal_mass": World(lambda rng: estimates.ece_equal_mass(*drawn_logs(rng)), 0.15),
+    "temperature": World(lambda rng: estimates.temperature(*drawn_logits(rng)), 2.0),
+    "shape_bias": World(drawn_decisions, 3 / 8),
+    "error_ratio": World(drawn_factor, 0.6 / 0.3),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
+    world = WORLDS[name]
+    found = [world.draw(np.random.default_rng(seed)) for seed in range(200)]
+    values, errors = np.array([each.value for each in found]), np.array([each.std_error for each in found], dtype=float)
+    covered = int((np.abs(values - world.truth) < stats.norm.ppf(0.975) * errors).sum())
+    # Of 200 intervals at 95 %, 190 cover; 180 to 198 is where all but 1 in 500 runs would end.
+    assert 180 <= covered <= 198
+    # The spread of 200 values is itself known to 5 %.
+    assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.15)
+
+
+def test_delong_error_equals_the_definition() -> None:
+    known, out = tied(scored(np.random.default_rng(5), 1.0))
+    wins = (known[:, None] > out) + 0.5 * (known[:, None] == out)
+    variance = wins.mean(axis=1).var(ddof=1) / len(known) + wins.mean(axis=0).var(ddof=1) / len(out)
+    assert estimates.auroc(known, out).std_error == pytest.approx(np.sqrt(variance), abs=SAME)
+
+
+def test_error_of_a_paired_difference_minds_the_pairing() -> None:
+    rng = np.random.default_rng(6)
+    first = rng.uniform(size=400) < 0.7
+    second = first ^ (rng.uniform(size=400) < 0.05)
+    difference = estimates.share(first) - estimates.share(second)
+    assert difference.value == pytest.approx(first.mean() - second.mean())
+    assert difference.std_error == pytest.approx((first * 1.0 - second).std(ddof=1) / 20)
+    with pytest.raises(ValueError, match="same images"):
+        estimates.share(first) - estimates.share(second[1:])
+
+
+def test_no_error_where_the_images_show_no_variation() -> None:
+    assert estimates.share(np.ones(50, dtype=bool)).std_error is None
+    assert estimates.auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0])).std_error is None
+    assert estimates.share(np.array([True])).std_error is None

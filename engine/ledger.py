@@ -61,6 +61,20 @@ def refresh_models(results: Folder, specs: Sequence[ModelSpec]) -> None:
         predictions.write_models(results, facts)
 
 
+def unreadable(results: Folder) -> list[str]:
+    """A sentence for every image set of which some pictures could not be read."""
+    sentences = []
+    for image_set in predictions.image_sets(results):
+        errors = (results / "images").read(f"{image_set.name}.parquet", ["image_id", "error"]).to_pandas().dropna()
+        if len(errors):
+            first = errors.iloc[0]
+            sentences.append(
+                f"{len(errors)} of {image_set.n_images} images of '{image_set.name}' could not be read and are left out "
+                f"for every model; the first is {first['image_id']} ({first['error']})"
+            )
+    return sentences
+
+
 def finish_indices(results: Folder, prepared: Sequence[PreparedSet]) -> None:
     """Join the parts of each set's index that decoding left behind, where all of them are there."""
     for each in prepared:

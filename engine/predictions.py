@@ -216,7 +216,8 @@ def models(results: Folder) -> pd.DataFrame:
 def image_sets(results: Folder) -> tuple[ImageSet, ...]:
     """Every image set that RESULTS knows, sorted by name."""
     folder = results / "images"
-    return tuple(ImageSet.of(folder.identity(file)) for file in folder.files())
+    found = (ImageSet.of(folder.identity(file)) for file in folder.files())
+    return tuple(sorted(found, key=lambda image_set: image_set.name))
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ def _show(asked: argparse.Namespace, todo: plan.Plan, prepared: Sequence[Prepare
     if not todo.specs:
         return [f"{name}: {reason}" for name, reason in todo.failed]
     outcomes = grid.show(todo, prepared, asked.data, asked.results)
+    for sentence in ledger.unreadable(Folder.of(asked.results)):
+        print(f"note: {sentence}", file=sys.stderr)
     return [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
 
 

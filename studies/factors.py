@@ -21,6 +21,7 @@ from studies.estimates import Site
 from studies.measurements import Measurement
 from studies.metrics import Bools, hits
 
+ANNOTATIONS = {"top_factor", "factors", "prototype"}
 LEAST_IMAGES = 30
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def measure(record: Record) -> Iterator[Measurement]:
     """Top-1 and error ratio of one model for each visual factor of the annotated clean sets."""
     for clean in record.sets("clean"):
         predictions = record.predictions(clean.name)
-        if "top_factor" in predictions.images:
+        if set(predictions.images) >= ANNOTATIONS:
             images = annotated(predictions)
             yield from _by_factor(record, predictions, "top", images.correct, images.top)
             yield from _by_factor(record, predictions, "multi", images.correct, images.multi)
@@ -55,10 +56,11 @@ def annotated(predictions: Predictions) -> Annotated:
     rows = predictions.images["prototype"].eq(False).to_numpy(dtype=bool)
     images = predictions.images[rows]
     correct = hits(predictions.logits, predictions.labels)[rows]
+    top = images["top_factor"]
     sets = [set() if found is None else set(found) for found in images["factors"]]
     return Annotated(
         correct,
-        _enough({name: images["top_factor"].eq(name).to_numpy(dtype=bool) for name in images["top_factor"].dropna()}),
+        _enough({name: top.eq(name).to_numpy(dtype=bool) for name in top.dropna().unique()}),
         _enough({name: np.array([name in found for found in sets]) for name in set().union(*sets)}),
     )
 

@@ -15,7 +15,18 @@ import pyarrow as pa
 
 from engine.predictions import Folder, ImageSet, IncompleteRecord, digest, image_sets, models
 
-__all__ = ["KEY", "Folder", "ImageSet", "IncompleteRecord", "Measurement", "digest", "image_sets", "models", "read", "write"]
+__all__ = [
+    "KEY",
+    "Folder",
+    "ImageSet",
+    "IncompleteRecord",
+    "Measurement",
+    "digest",
+    "image_sets",
+    "models",
+    "read",
+    "write",
+]
 
 KEY = ("study", "model", "head", "image_set", "subset", "metric", "method")
 SCHEMA = pa.schema(

@@ -14,7 +14,7 @@ from functools import partial
 from engine.predictions import Head, Predictions, Record, read_head
 from studies import estimates
 from studies.estimates import Estimate, Site
-from studies.factors import annotated
+from studies.factors import ANNOTATIONS, annotated
 from studies.measurements import Measurement
 from studies.metrics import log_softmax
 from studies.scores import mcm
@@ -56,7 +56,7 @@ def _questions(model: str, clean: Predictions, outs: Sequence[Predictions]) -> I
     site = Site("prompts", model, clean.head.name, clean.image_set.name, "all", "")
     yield Question("top1", site, partial(estimates.top_k, clean.logits, clean.labels))
     yield Question("ece15", site, partial(estimates.ece, log_softmax(clean.logits), clean.labels))
-    if "top_factor" in clean.images:
+    if set(clean.images) >= ANNOTATIONS:
         by_factor = replace(site, subset="annotated", method="top")
         yield Question("mean_factor_top1", by_factor, partial(_mean_factor_top1, clean))
     known = mcm(clean)

@@ -22,6 +22,11 @@ def measure(record: Record) -> Iterator[Measurement]:
     """Shape bias of one model, pooled and for each shape, and the share of decisions that hit a cue; fractions."""
     for image_set in record.sets("conflict"):
         predictions = record.predictions(image_set.name)
+        if "texture" not in predictions.images:
+            raise ValueError(
+                f"Conflict set '{image_set.name}' has no column 'texture'. Prepare it again with the label of each "
+                "image's texture: python -m engine.prepare"
+            )
         shapes, textures = predictions.labels, predictions.images["texture"].to_numpy(dtype=np.int64)
         decisions = decide(predictions)
         site = Site("shape", record.model, predictions.head.name, image_set.name, "all", "mapped")

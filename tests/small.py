@@ -19,7 +19,9 @@ from engine.image_sets import ImageSet, Role
 CLASS_NAMES = ("red", "green", "blue")
 
 
-def picture(shade: tuple[int, int, int], *, size: tuple[int, int] = (40, 32), seed: int = 0, form: str = "PNG") -> bytes:
+def picture(
+    shade: tuple[int, int, int], *, size: tuple[int, int] = (40, 32), seed: int = 0, form: str = "PNG"
+) -> bytes:
     """An encoded picture of one colour with a little noise."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(-12, 13, (size[1], size[0], 3))
@@ -43,7 +45,13 @@ def rows(count: int, *, labels: Sequence[int | None], seed: int = 0) -> list[dic
 
 
 def prepared(
-    data: Path, name: str, role: Role, content: Sequence[Mapping[str, object]], *, shard_rows: int = 8, clean: str = "colours"
+    data: Path,
+    name: str,
+    role: Role,
+    content: Sequence[Mapping[str, object]],
+    *,
+    shard_rows: int = 8,
+    clean: str = "colours",
 ) -> None:
     """Write a prepared set of the three colours."""
     names = () if role == "out" else CLASS_NAMES
@@ -102,7 +110,12 @@ def save_open_clip(folder: Path, *, seed: int = 0, size: int = 32, logit_bias: f
     model = open_clip.CLIP(**model_cfg)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    preprocess = {"mean": [0.5, 0.5, 0.5], "std": [0.3, 0.3, 0.3], "interpolation": "bicubic", "resize_mode": "shortest"}
+    preprocess = {
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.3, 0.3, 0.3],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+    }
     config = {"model_cfg": model_cfg, "preprocess_cfg": {"size": size, "mode": "RGB", **preprocess}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
 

@@ -70,7 +70,7 @@ def test_a_writer_killed_half_way_leaves_nothing_readable(tmp_path: Path) -> Non
 def test_a_set_killed_half_way_is_not_mistaken_for_a_small_one(tmp_path: Path) -> None:
     killed(tmp_path, "images")
     assert (Folder.of(tmp_path) / "plain").files() == ("00000.parquet", "00001.parquet")
-    with pytest.raises(BadImageSet, match="'plain' .* was not written to its end. Delete .* and prepare it again"):
+    with pytest.raises(BadImageSet, match=r"'plain' .* was not written to its end. Delete .* and prepare it again"):
         image_sets.read(Folder.of(tmp_path), "plain")
 
 
@@ -125,7 +125,7 @@ def test_the_digest_sees_every_picture_and_label(tmp_path: Path) -> None:
 
 def test_bad_sets_are_refused_with_a_sentence(tmp_path: Path) -> None:
     data = Folder.of(tmp_path)
-    with pytest.raises(BadImageSet, match="No prepared image set in .* python -m engine.miniature"):
+    with pytest.raises(BadImageSet, match=r"No prepared image set in .* python -m engine.miniature"):
         list(image_sets.read_all(data))
     with pytest.raises(BadImageSet, match="has no images"):
         image_sets.write(data, clean_set(2), iter(()))
@@ -211,9 +211,7 @@ def test_on_keeps_every_image_of_an_out_set(results: Folder) -> None:
 
 def test_incomplete_cells_are_refused_with_what_is_missing(results: Folder) -> None:
     (results / "features" / "plain" / "net.hand").remove("00001.parquet")
-    with pytest.raises(
-        IncompleteRecord, match="has been shown 2 of 3 readable images of 'plain'.*Show it the rest"
-    ):
+    with pytest.raises(IncompleteRecord, match=r"has been shown 2 of 3 readable images of 'plain'.*Show it the rest"):
         Record.of(results, "net.hand").predictions("plain")
     (results / "features" / "plain" / "net.hand").remove("00000.parquet")
     with pytest.raises(IncompleteRecord, match="shown 0 of 3"):
@@ -242,13 +240,13 @@ def test_unreadable_images_are_left_out_of_every_model(results: Folder) -> None:
 
 def test_what_is_not_there_is_named_with_what_is(results: Folder, tmp_path: Path) -> None:
     record = Record.of(results, "net.hand")
-    with pytest.raises(IncompleteRecord, match="No model 'net.hans' in .* It holds: net.hand"):
+    with pytest.raises(IncompleteRecord, match=r"No model 'net.hans' in .* It holds: net.hand"):
         Record.of(results, "net.hans")
-    with pytest.raises(IncompleteRecord, match="No image set 'plane' in .* It holds: odd, plain"):
+    with pytest.raises(IncompleteRecord, match=r"No image set 'plane' in .* It holds: odd, plain"):
         record.predictions("plane")
-    with pytest.raises(IncompleteRecord, match="has no head 'name' in .*; it has: learned"):
+    with pytest.raises(IncompleteRecord, match=r"has no head 'name' in .*; it has: learned"):
         record.predictions("plain", "name")
-    with pytest.raises(IncompleteRecord, match="No results in .*: no model has been shown anything"):
+    with pytest.raises(IncompleteRecord, match=r"No results in .*: no model has been shown anything"):
         models(Folder.of(tmp_path / "empty"))
 
 

@@ -115,8 +115,7 @@ def cues(observer: str) -> tuple[metrics.Ints, metrics.Ints, metrics.Ints, list[
     texture = table["imagename"].str.extract(r"-([a-z]+)\d+\.png$")[0]
     classes = sorted(table["category"].unique())
     numbered = [
-        pd.Categorical(column, classes).codes.astype(np.int64)
-        for column in (table["object_response"], table["category"], texture)
+        pd.Index(classes).get_indexer(column) for column in (table["object_response"], table["category"], texture)
     ]
     assert (numbered[1] >= 0).all()
     assert (numbered[2] >= 0).all()

@@ -20,10 +20,27 @@ _PHOTO = (
     "a photo of the cool {}.",
 )
 _STYLED = {
-    "sketch": ("a sketch of a {}.", "a sketch of the {}.", "a drawing of a {}.", "a doodle of the {}.", "a tattoo of a {}."),
+    "sketch": (
+        "a sketch of a {}.",
+        "a sketch of the {}.",
+        "a drawing of a {}.",
+        "a doodle of the {}.",
+        "a tattoo of a {}.",
+    ),
     "cartoon": ("a cartoon {}.", "the cartoon {}.", "a toy {}.", "a plastic {}.", "a rendering of a {}."),
-    "painted": ("a painting of a {}.", "a painting of the {}.", "art of the {}.", "a rendition of the {}.", "graffiti of a {}."),
-    "pixel": ("a pixelated photo of a {}.", "a {} in a video game.", "a low resolution photo of the {}.", "a rendition of a {}."),
+    "painted": (
+        "a painting of a {}.",
+        "a painting of the {}.",
+        "art of the {}.",
+        "a rendition of the {}.",
+        "graffiti of a {}.",
+    ),
+    "pixel": (
+        "a pixelated photo of a {}.",
+        "a {} in a video game.",
+        "a low resolution photo of the {}.",
+        "a rendition of a {}.",
+    ),
 }
 _SMALL = ("a photo of a small {}.", "a photo of the small {}.", "a photo of the hard to see {}.")
 _LARGE = ("a photo of a large {}.", "a photo of the large {}.", "a close-up photo of a {}.")

@@ -1,7 +1,7 @@
 """The handwritten digits of scikit-learn: 1,797 real scans of 8 x 8 pixels, split once into parts that never mix.
 
-Each scan has a label 0..9 and a style 0..3, a finer class within its digit, found by k-means on the training scans alone.
-Styles are numbered by how common they are among the training scans, so style 3 is the rarest way to write a digit.
+Each scan has a label 0..9 and a style 0..3, a finer class within its digit, found by k-means on the training scans
+alone. Styles are numbered by how common they are among the training scans: style 3 is the rarest way to write a digit.
 """
 
 from __future__ import annotations
@@ -29,19 +29,34 @@ VALIDATION_SCANS = 250
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan: its place in scikit-learn's table, its ink (8, 8) from 0 to 1, its label and its style."""
+
+    number: int
+    image: Floats
+    label: int
+    style: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scans:
     """Scans of one split.
 
     Attributes
     ----------
+    numbers : (n,) place in scikit-learn's table
     images : (n, 8, 8) ink, 0 to 1
     labels : (n,) digit, 0 to 9
     styles : (n,) way of writing within the digit, 0 (most common) to 3 (rarest)
     """
 
+    numbers: Ints
     images: Floats
     labels: Ints
     styles: Ints
+
+    def __getitem__(self, row: int) -> Scan:
+        return Scan(int(self.numbers[row]), self.images[row], int(self.labels[row]), int(self.styles[row]))
 
 
 def scans(split: Split) -> Scans:
@@ -62,8 +77,8 @@ def _splits() -> dict[Split, Scans]:
 
 
 def _take(images: Floats, labels: Ints, styles: Ints, rows: Ints) -> Scans:
-    taken = Scans(images[rows], labels[rows], styles[rows])
-    for array in (taken.images, taken.labels, taken.styles):
+    taken = Scans(rows, images[rows], labels[rows], styles[rows])
+    for array in (taken.numbers, taken.images, taken.labels, taken.styles):
         array.flags.writeable = False
     return taken
 

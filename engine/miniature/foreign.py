@@ -7,24 +7,27 @@ only what is drawn tells them apart. The photographs are cut from the halves tha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.miniature import textures
+from engine.miniature import digits, textures
 from engine.miniature.digits import SIDE as SCAN_SIDE
-from engine.miniature.looks import any_factor, draw_factors, ordinary, other_texture, with_factors
+from engine.miniature.looks import any_factor, draw_factors, ordinary, with_factors
 from engine.miniature.scenes import Pixels, draw
 from engine.miniature.shifts import Drawn
 from engine.miniature.sources import any_scan, any_texture
 
 OUT_IMAGES = 450
-# Left out are letters that are digits to the eye: B D G I L O Q S Z.
-LETTERS = "ACEFHJKMNPRTUVWXY"
+# Left out are letters that are digits to the eye: B C D G I L O Q S Z.
+LETTERS = "AEFHJKMNPRTUVWXY"
 # Digits that no longer are digits in the mirror; zero, one and eight stay what they are.
 MIRRORED = (2, 3, 4, 5, 6, 7, 9)
 _CANVAS = 64
+_ALIKE = 5
+_LEAST_CONTRAST = 0.12  # else every third cut is empty sky
 
 Floats = npt.NDArray[np.float32]
 Points = list[tuple[float, float]]
@@ -33,22 +36,22 @@ Points = list[tuple[float, float]]
 def letters(rng: np.random.Generator) -> Iterator[Drawn]:
     """Printed capital letters in scenes like those of the digits."""
     for i in range(OUT_IMAGES):
-        yield Drawn(_scene(rng, _letter(LETTERS[i % len(LETTERS)], stroke=int(rng.integers(1, 4))), i % 10, own=0.4))
+        yield Drawn(_scene(rng, _letter(LETTERS[i % len(LETTERS)], stroke=int(rng.integers(1, 4))), i % 10, own=0.25))
 
 
 def symbols(rng: np.random.Generator) -> Iterator[Drawn]:
     """Drawn signs, filled or in outline, in scenes like those of the digits."""
     names = tuple(SYMBOLS)
     for i in range(OUT_IMAGES):
-        yield Drawn(_scene(rng, _symbol(SYMBOLS[names[i % len(names)]], filled=rng.uniform() < 0.5), i % 7, own=0.3))
+        yield Drawn(_scene(rng, _symbol(SYMBOLS[names[i % len(names)]], filled=rng.uniform() < 0.5), i % 10, own=0.25))
 
 
 def near_digits(rng: np.random.Generator) -> Iterator[Drawn]:
-    """Digits in the mirror, and chimeras of the upper half of one digit and the lower half of another."""
+    """Digits in the mirror, and chimeras: the upper half of one digit on the lower half of one that ends alike."""
     for i in range(OUT_IMAGES):
-        label = MIRRORED[i % len(MIRRORED)]
-        scan = _mirrored(rng, label) if i % 2 == 0 else _chimera(rng, label)
-        yield Drawn(_scene(rng, scan, label, own=0.75))
+        label = MIRRORED[i // 10 % len(MIRRORED)] if i % 10 == 0 else i % 10
+        scan = _mirrored(rng, label) if i % 10 == 0 else _chimera(rng, label)
+        yield Drawn(_scene(rng, scan, label, own=0.75, plain=0.8))
 
 
 def texture_cuts(rng: np.random.Generator) -> Iterator[Drawn]:
@@ -65,15 +68,18 @@ def other_scenes(rng: np.random.Generator) -> Iterator[Drawn]:
 
 def _cut(rng: np.random.Generator, *, smallest: int, largest: int) -> Pixels:
     picture = textures.photo("right", int(rng.integers(2**31)), smallest=smallest, largest=largest)
+    while picture.std() < _LEAST_CONTRAST:
+        picture = textures.photo("right", int(rng.integers(2**31)), smallest=smallest, largest=largest)
     if rng.uniform() < 0.5:
         picture = picture[:, ::-1]
-    tint = rng.uniform(0.75, 1.2, 3) if largest < 100 else rng.uniform(0.9, 1.1, 3)
-    return np.ascontiguousarray(np.clip(picture * tint * 255 + 0.5, 0, 255).astype(np.uint8))
+    tinted = picture * rng.uniform(0.85, 1.15, 3)
+    return np.ascontiguousarray(np.clip(tinted * 255 + 0.5, 0, 255).astype(np.uint8))
 
 
-def _scene(rng: np.random.Generator, scan: Floats, label: int, own: float) -> Pixels:
+def _scene(rng: np.random.Generator, scan: Floats, label: int, own: float, plain: float = 0.0) -> Pixels:
     look = ordinary(rng, any_texture(rng, label, own=own, other=0.0))
-    return draw(scan, with_factors(look, draw_factors(rng, any_factor(rng)), rng, label))
+    factors = () if rng.uniform() < plain else draw_factors(rng, any_factor(rng))
+    return draw(scan, with_factors(look, factors, rng, label))
 
 
 def _scan(canvas: Image.Image) -> Floats:
@@ -82,7 +88,7 @@ def _scan(canvas: Image.Image) -> Floats:
     side = max(tight.size)
     square = Image.new("L", (side, side))
     square.paste(tight, ((side - tight.width) // 2, (side - tight.height) // 2))
-    return np.asarray(square.resize((SCAN_SIDE, SCAN_SIDE), Image.Resampling.BOX), dtype=np.float32) / 255
+    return textures.from_image(square.resize((SCAN_SIDE, SCAN_SIDE), Image.Resampling.BOX))
 
 
 def _letter(letter: str, stroke: int) -> Floats:
@@ -102,13 +108,22 @@ def _symbol(points: Points, *, filled: bool) -> Floats:
 
 
 def _mirrored(rng: np.random.Generator, label: int) -> Floats:
-    return any_scan(rng, "test", label, rare=False)[0][:, ::-1]
+    return any_scan(rng, "test", label).image[:, ::-1]
 
 
 def _chimera(rng: np.random.Generator, upper: int) -> Floats:
-    lower = other_texture(rng, upper)
-    top, bottom = (any_scan(rng, "test", label, rare=False)[0] for label in (upper, lower))
+    lower = _alike_below(upper)[int(rng.integers(_ALIKE))]
+    top, bottom = (any_scan(rng, "test", label).image for label in (upper, lower))
     return np.concatenate([top[: SCAN_SIDE // 2], bottom[SCAN_SIDE // 2 :]])
+
+
+@cache
+def _alike_below(digit: int) -> tuple[int, ...]:
+    """The other digits, beginning with the one whose lower half is on average most like this one's."""
+    scans = digits.scans("training")
+    halves = np.stack([scans.images[scans.labels == i, SCAN_SIDE // 2 :].mean(axis=0) for i in range(10)])
+    apart = np.abs(halves - halves[digit]).sum(axis=(1, 2))
+    return tuple(np.argsort(apart, kind="stable")[1:].tolist())
 
 
 def _round(n: int, radius: tuple[float, ...]) -> Points:

@@ -48,12 +48,12 @@ def ordinary(rng: np.random.Generator, texture: int, style: Style = "photo") -> 
     return Look(
         angle=rng.uniform(-8, 8),
         shear=rng.uniform(-0.1, 0.1),
-        size=rng.uniform(28, 35),
-        x=SIDE / 2 + rng.uniform(-3, 3),
-        y=SIDE / 2 + rng.uniform(-3, 3),
+        size=rng.uniform(29, 36),
+        x=SIDE / 2 + rng.uniform(-2.5, 2.5),
+        y=SIDE / 2 + rng.uniform(-2.5, 2.5),
         weight=rng.uniform(-0.05, 0.06),
         ink=dark,
-        shade=hsv_to_rgb(rng.uniform(), 0.5, 0.78),
+        shade=hsv_to_rgb(rng.uniform(), 0.75, 0.6),
         backdrop=_BACKDROPS[rng.integers(len(_BACKDROPS))],
         ground=ground,
         ground_end=hsv_to_rgb((paper + rng.uniform(-0.15, 0.15)) % 1, 0.3, rng.uniform(0.6, 0.9)),
@@ -68,8 +68,8 @@ def ordinary(rng: np.random.Generator, texture: int, style: Style = "photo") -> 
     )
 
 
-def draw_factors(rng: np.random.Generator, first: str, extra: float = 0.22) -> tuple[str, ...]:
-    """The factors of one scene, `first` first; each further one comes with probability `extra`, at most three in all."""
+def draw_factors(rng: np.random.Generator, first: str, extra: float = 0.18) -> tuple[str, ...]:
+    """The factors of one scene, `first` first; each further one comes with probability `extra`, up to three in all."""
     chosen = [first]
     while len(chosen) < 3 and rng.uniform() < extra:
         name = any_factor(rng)
@@ -97,16 +97,16 @@ def with_factors(look: Look, factors: tuple[str, ...], rng: np.random.Generator,
 
 def _pose(look: Look, rng: np.random.Generator, _label: int) -> Look:
     side = 1 if rng.uniform() < 0.5 else -1
-    return replace(look, angle=side * rng.uniform(20, 45), shear=-side * rng.uniform(0.0, 0.35))
+    return replace(look, angle=side * rng.uniform(20, 45), shear=side * rng.uniform(0.0, 0.25))
 
 
 def _background(look: Look, rng: np.random.Generator, _label: int) -> Look:
-    return replace(look, backdrop="photo", clutter=rng.uniform(0.6, 0.95))
+    return replace(look, backdrop="photo", clutter=rng.uniform(0.5, 0.85))
 
 
 def _pattern(look: Look, rng: np.random.Generator, _label: int) -> Look:
     carrier: Carrier = "halo" if look.carrier == "stroke" else look.carrier
-    return replace(look, patterned=True, carrier=carrier, shade=hsv_to_rgb(rng.uniform(), 0.6, rng.uniform(0.75, 0.95)))
+    return replace(look, patterned=True, carrier=carrier, shade=hsv_to_rgb(rng.uniform(), 0.8, rng.uniform(0.5, 0.75)))
 
 
 def _color(look: Look, rng: np.random.Generator, _label: int) -> Look:
@@ -117,7 +117,7 @@ def _color(look: Look, rng: np.random.Generator, _label: int) -> Look:
     return replace(
         look,
         ink=hsv_to_rgb(hue, rng.uniform(0.25, 0.6), 1.0),
-        shade=colour(0.3, 0.5, 0.7),
+        shade=colour(0.6, 0.8, 0.7),
         ground=colour(0.12, 0.4, 0.8),
         ground_end=colour(0.12, 0.4, 0.8),
         tint=colour(0.1, 0.25, 0.7),
@@ -140,8 +140,10 @@ def _shape(look: Look, rng: np.random.Generator, _label: int) -> Look:
 
 def _partial_view(look: Look, rng: np.random.Generator, _label: int) -> Look:
     if rng.uniform() < 0.5:
-        far, turn = rng.uniform(10, 14), rng.integers(4)
-        return replace(look, x=24 + far * (0, 1, 0, -1)[turn], y=24 + far * (1, 0, -1, 0)[turn])
+        # Digits are higher than wide, so to lose as much they must go further to a side than up or down.
+        turn, far = rng.integers(4), SIDE / 2 - look.size / 2 + look.size * rng.uniform(0.2, 0.3)
+        wide = far + 0.1 * look.size
+        return replace(look, x=24 + (0, wide, 0, -wide)[turn], y=24 + (far, 0, -far, 0)[turn])
     colour = hsv_to_rgb(rng.uniform(), rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.8))
     start, wide = int(rng.integers(12, 28)), int(rng.integers(6, 11))
     bar = (start, 0, start + wide, SIDE) if rng.uniform() < 0.5 else (0, start, SIDE, start + wide)

@@ -39,4 +39,5 @@ def _small(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     cells = pixels.shape[1] // _CELL
     grey = pixels.astype(np.float32).mean(axis=3).reshape(-1, cells, _CELL, cells, _CELL).mean(axis=(2, 4))
     grey = grey.reshape(len(grey), -1)
-    return (grey - grey.mean(1, keepdims=True)) / (grey.std(1, keepdims=True) + 8)
+    standard: npt.NDArray[np.float64] = (grey - grey.mean(1, keepdims=True)) / (grey.std(1, keepdims=True) + 8)
+    return standard

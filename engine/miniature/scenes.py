@@ -1,7 +1,7 @@
 """One scene of the small world: a scan, drawn into a colour picture of 48 x 48 pixels as a `Look` says.
 
-`draw` is a pure function of the scan and the look. It knows nothing of classes, sets or chance; where looks come from is
-the matter of `looks.py`.
+`draw` is a pure function of the scan and the look. It knows nothing of classes, sets or chance; where looks come
+from is the matter of `looks.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from engine.miniature import textures
-from engine.miniature.textures import SIDE
+from engine.miniature.textures import COLUMNS, ROWS, SIDE, from_image, unit
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -122,53 +122,50 @@ def _mesh(back: npt.NDArray[np.float64], move: npt.NDArray[np.float64], look: Lo
 
 def _stroke(soft: Image.Image, look: Look) -> Floats:
     softness = 0.4 if look.style == "sketch" else 0.16
-    return _edge(np.asarray(soft, dtype=np.float32) / 255, 0.48 - look.weight, softness)
+    return _edge(from_image(soft), 0.48 - look.weight, softness)
 
 
 def _edge(field: Floats, level: float, softness: float) -> Floats:
-    return np.clip((field - level) / softness + 0.5, 0, 1)
+    return unit((field - level) / softness + 0.5)
 
 
-def _mix(under: Floats, over: Floats | Colour, alpha: Floats) -> Floats:
-    return under + (np.asarray(over, dtype=np.float32) - under) * alpha[..., None]
-
-
-def _two(low: Colour, high: Colour, share: Floats) -> Floats:
-    return _mix(np.asarray(low, dtype=np.float32), high, share)
+def _mix(under: Floats | Colour, over: Floats | Colour, alpha: Floats) -> Floats:
+    below = np.asarray(under, dtype=np.float32)
+    return below + (np.asarray(over, dtype=np.float32) - below) * alpha[..., None]
 
 
 def _colours(stroke: Floats, soft: Image.Image, look: Look) -> Floats:
     picture = _backdrop(look)
     fill: Floats | Colour = look.ink
     if look.texture >= 0 and look.carrier == "stroke":
-        fill = _two(look.ink, look.shade, textures.texture(look.texture, look.grain))
+        fill = _mix(look.ink, look.shade, textures.texture(look.texture, look.grain))
     elif look.texture >= 0:
-        surface = _two(look.tint, look.tint_end, textures.texture(look.texture, look.grain))
+        surface = _mix(look.tint, look.tint_end, textures.texture(look.texture, look.grain))
         picture = _mix(picture, surface, _halo(soft) if look.carrier == "halo" else _card(look))
     if look.patterned:
-        fill = _mix(np.asarray(fill, dtype=np.float32), look.shade, textures.blotches(look.grain))
+        fill = _mix(fill, look.shade, textures.blotches(look.grain))
     if look.style == "cartoon":
         picture = _mix(picture, (0.04, 0.04, 0.06), _edge(_blurred(soft, 1), 0.12, 0.1))
-        shine = np.linspace(0.35, 0.0, SIDE, dtype=np.float32)[:, None] * np.ones(SIDE, dtype=np.float32)
-        fill = _mix(np.asarray(fill, dtype=np.float32), (1.0, 1.0, 1.0), shine)
+        shine = 0.35 * (1 - ROWS / SIDE)
+        fill = _mix(fill, (1.0, 1.0, 1.0), shine)
     return _mix(picture, fill, stroke)
 
 
 def _backdrop(look: Look) -> Floats:
     flat = np.broadcast_to(np.asarray(look.ground, dtype=np.float32), (SIDE, SIDE, 3))
     if look.backdrop == "gradient":
-        turn = look.grain % 7
-        rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / SIDE
-        return _mix(flat, look.ground_end, np.clip(np.cos(turn) * (rows - 0.5) + np.sin(turn) * (columns - 0.5) + 0.5, 0, 1))
+        down, across = np.float32(np.cos(look.grain % 7)) / SIDE, np.float32(np.sin(look.grain % 7)) / SIDE
+        share = unit(down * (ROWS - SIDE / 2) + across * (COLUMNS - SIDE / 2) + 0.5)
+        return _mix(flat, look.ground_end, share)
     if look.backdrop == "clouds":
-        return np.clip(flat + 0.07 * textures.clouds(look.grain), 0, 1)
+        return unit(flat + 0.07 * textures.clouds(look.grain))
     if look.backdrop == "photo":
         return flat + (textures.photo("left", look.grain) - flat) * np.float32(look.clutter)
     return flat.copy()
 
 
 def _blurred(soft: Image.Image, radius: int) -> Floats:
-    return np.asarray(soft.filter(ImageFilter.BoxBlur(radius)), dtype=np.float32) / 255
+    return from_image(soft.filter(ImageFilter.BoxBlur(radius)))
 
 
 def _halo(soft: Image.Image) -> Floats:
@@ -177,33 +174,34 @@ def _halo(soft: Image.Image) -> Floats:
 
 def _card(look: Look) -> Floats:
     reach = look.size * 0.62
-    rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + 0.5
-    return np.clip(reach - np.maximum(np.abs(columns - look.x), np.abs(rows - look.y)), 0, 1).astype(np.float32)
+    return unit(reach - np.maximum(np.abs(COLUMNS - look.x), np.abs(ROWS - look.y)))
 
 
 def _sketch(stroke: Floats, look: Look) -> Floats:
-    line = np.clip(4 * stroke * (1 - stroke) * 1.3, 0, 1)
+    line = unit(5.2 * stroke * (1 - stroke))
     paper = _mix(_backdrop(look), (0.96, 0.95, 0.93), np.full((SIDE, SIDE), 0.85, dtype=np.float32))
     if look.texture >= 0:
         line = np.maximum(line, 0.3 * stroke * textures.texture(look.texture, look.grain))
-    return _mix(paper, look.ink, line * (0.75 + 0.25 * textures.blotches(look.grain)))
+    return _mix(paper, look.ink, unit(line * (0.75 + 0.25 * textures.blotches(look.grain))))
 
 
 def _finish(picture: Floats, look: Look) -> Floats:
     if look.style == "cartoon":
-        return np.rint(picture * 5) / 5
+        steps: Floats = np.rint(picture * np.float32(5)) / np.float32(5)
+        return steps
     if look.style == "painted":
         rows, columns = textures.smears(look.grain)
         return picture[rows, columns] + 0.05 * textures.clouds(look.grain)
     if look.style == "pixel":
-        return picture.reshape(SIDE // 3, 3, SIDE // 3, 3, 3).mean((1, 3)).repeat(3, 0).repeat(3, 1)
+        blocks: Floats = picture.reshape(SIDE // 3, 3, SIDE // 3, 3, 3).mean((1, 3))
+        return blocks.repeat(3, 0).repeat(3, 1)
     return picture
 
 
 def _camera(picture: Floats, look: Look) -> Pixels:
     if look.noise:
         picture = picture + np.float32(look.noise) * textures.speckle(look.grain)
-    pixels = (np.clip(picture * np.float32(look.light), 0, 1) * 255 + 0.5).astype(np.uint8)
+    pixels = (unit(picture * np.float32(look.light)) * 255 + 0.5).astype(np.uint8)
     if not look.blur:
         return pixels
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(look.blur)))

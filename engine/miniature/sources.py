@@ -1,9 +1,9 @@
 """Training data of the small zoo: labelled and captioned scenes of the training scans, from sources that differ.
 
-A source is a row of `SOURCES`: which styles it holds, how far a class keeps to its own texture, how good its captions are.
-The contrastive sources mirror web data (mixed styles, captions of varying worth), the two labelled ones mirror curated
-data (mostly photographs, textures that give the class away). Captions are worded like the 80 templates of OpenAI's
-zero-shot heads, each chosen to fit the picture.
+A source is a row of `SOURCES`: which styles it holds, how far a class keeps to its own texture, how good its captions
+are. The contrastive sources mirror web data (mixed styles, captions of varying worth), the two labelled ones mirror
+curated data (mostly photographs, textures that give the class away). Captions are worded like the 80 templates of
+OpenAI's zero-shot heads, each chosen to fit the picture.
 """
 
 from __future__ import annotations
@@ -83,12 +83,14 @@ class Pairs:
     labels : (n,) class, 0 to 9
     fine : (n,) finer class, 0 to 39: four times the label plus the style
     captions : n sentences
+    scans : (n,) which scan was drawn, its place in scikit-learn's table
     """
 
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
     fine: npt.NDArray[np.int64]
     captions: tuple[str, ...]
+    scans: npt.NDArray[np.int64]
 
 
 def pairs(source: str, n: int, seed: int, split: digits.Split = "training") -> Pairs:
@@ -98,15 +100,16 @@ def pairs(source: str, n: int, seed: int, split: digits.Split = "training") -> P
     recipe = SOURCES[source]
     rng = np.random.default_rng([seed, *source.rsplit("-mini", 1)[0].encode()])
     pixels = np.empty((n, SIDE, SIDE, 3), dtype=np.uint8)
-    labels, fine, captions = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64), []
+    labels, fine, scans = (np.empty(n, dtype=np.int64) for _ in range(3))
+    captions = []
     for i in range(n):
         label = int(rng.integers(10))
         look, rare = _look(rng, recipe, label)
-        scan, style = any_scan(rng, split, label, rare=rare)
-        pixels[i] = draw(scan, look)
-        labels[i], fine[i] = label, digits.STYLES * label + style
+        scan = any_scan(rng, split, label, rare=rare)
+        pixels[i] = draw(scan.image, look)
+        labels[i], fine[i], scans[i] = label, digits.STYLES * label + scan.style, scan.number
         captions.append(caption(rng, label, look, vague=recipe.vague, wrong=recipe.wrong))
-    return Pairs(pixels, labels, fine, tuple(captions))
+    return Pairs(pixels, labels, fine, tuple(captions), scans)
 
 
 def _look(rng: np.random.Generator, recipe: Source, label: int) -> tuple[Look, bool]:
@@ -127,19 +130,17 @@ def any_texture(rng: np.random.Generator, label: int, *, own: float, other: floa
 
 
 def any_scan(
-    rng: np.random.Generator, split: digits.Split, label: int, *, rare: bool, half: Literal[0, 1] | None = None
-) -> tuple[digits.Floats, int]:
-    """A scan of the digit, (8, 8), and its style: the rare one, or one of the others.
+    rng: np.random.Generator, split: digits.Split, label: int, *, rare: bool = False, half: Literal[0, 1] | None = None
+) -> digits.Scan:
+    """A scan of the digit, of the rare style or of one of the others.
 
     The halves of a split share no scan; with None both are drawn from.
     """
-    images, styles = _by_kind(split, label, rare)
-    row = int(rng.integers(len(images))) if half is None else half + 2 * int(rng.integers((len(images) + 1 - half) // 2))
-    return images[row], int(styles[row])
+    rows = _by_kind(split, label, rare)[half :: 2 if half is not None else 1]
+    return digits.scans(split)[int(rows[rng.integers(len(rows))])]
 
 
 @cache
-def _by_kind(split: digits.Split, label: int, rare: bool) -> tuple[digits.Floats, digits.Ints]:
+def _by_kind(split: digits.Split, label: int, rare: bool) -> digits.Ints:
     scans = digits.scans(split)
-    rows = (scans.labels == label) & ((scans.styles == digits.RARE_STYLE) == rare)
-    return scans.images[rows], scans.styles[rows]
+    return np.flatnonzero((scans.labels == label) & ((scans.styles == digits.RARE_STYLE) == rare))

@@ -33,9 +33,9 @@ class Recipe:
 
 SETS: dict[str, Recipe] = {
     CLEAN: Recipe("clean", shifts.clean),
-    "digits-v2-a": Recipe("shift", partial(shifts.replication, keep=0.95)),
-    "digits-v2-b": Recipe("shift", partial(shifts.replication, keep=0.85)),
-    "digits-v2-c": Recipe("shift", partial(shifts.replication, keep=0.75)),
+    "digits-v2-a": Recipe("shift", partial(shifts.replication, keep=0.98)),
+    "digits-v2-b": Recipe("shift", partial(shifts.replication, keep=0.92)),
+    "digits-v2-c": Recipe("shift", partial(shifts.replication, keep=0.86)),
     "digits-rendition": Recipe("shift", shifts.rendition, tuple((i,) for i in shifts.RENDITION_CLASSES)),
     "digits-sketch": Recipe("shift", shifts.sketch),
     "digits-hard": Recipe("shift", shifts.hard, tuple((i,) for i in shifts.HARD_CLASSES)),
@@ -76,7 +76,8 @@ def is_whole(data: Folder, name: str) -> bool:
 def _rows(name: str, recipe: Recipe) -> Iterator[dict[str, object]]:
     rng = np.random.default_rng(list(name.encode()))
     for number, drawn in enumerate(recipe.drawn(rng)):
-        yield {"image_id": f"{name}-{number:04d}", "image": _png(drawn.pixels), "label": drawn.label, **drawn.notes}
+        row = {"image_id": f"{name}-{number:04d}", "image": _png(drawn.pixels), "label": drawn.label, **drawn.notes}
+        yield row if drawn.scan is None else {**row, "scan": drawn.scan}
 
 
 def _png(pixels: Pixels) -> bytes:

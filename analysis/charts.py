@@ -1,0 +1,222 @@
+"""The figures of the report, as Vega-Lite: what each shows, and how. Every point is a model.
+
+A figure is a function of `Results` in `FIGURES`. Colours are Okabe and Ito's, and each series has its own shape, for
+print. Whiskers on points are 95 % intervals over images; bands around lines are 95 % over lineages. A click on an
+entry of the legend keeps that series alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from analysis import evidence, lines
+from analysis.display import prompts as pretty_prompts
+from analysis.display import sentence_case, words
+from analysis.evidence import BASELINE, ZERO_SHOT
+from analysis.fits import TooLittle
+from analysis.marks import Series, panels, strips
+from analysis.results import NotMeasured, Results
+
+INTERVAL = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of the report: file name, title, the questions it belongs to, how to read it, and how to draw it."""
+
+    name: str
+    title: str
+    questions: tuple[str, ...]
+    reading: str
+    draw: Callable[[Results], alt.TopLevelMixin]
+
+
+def id_and_ood(results: Results) -> alt.TopLevelMixin:
+    """Clean accuracy against AUROC, a panel per out set; lines by training source for the zero-shot models."""
+    parts = []
+    for name in _measured(results, "out", evidence.ood_frame):
+        frame = _series(evidence.ood_frame(results, name))
+        parts += [_points(frame, "clean", "ood", name), _bands(frame, "clean", "ood", name)]
+    return panels(pd.concat(parts), ("Top-1 on the clean set", "AUROC"), Series.of(results))
+
+
+def shift_and_clean(results: Results) -> alt.TopLevelMixin:
+    """Clean accuracy against accuracy on the shift set, a panel per set, with the standard models' line."""
+    parts = []
+    for name in _measured(results, "shift", evidence.shift_frame):
+        frame = _groups(evidence.shift_frame(results, name))
+        parts += [_points(frame, "clean", "shift", name), _baseline(frame, "clean", "shift", name)]
+    axes = ("Top-1 on clean images of the same classes", "Top-1 on the shift set")
+    return panels(pd.concat(parts), axes, Series.groups(results))
+
+
+def calibration(results: Results) -> alt.TopLevelMixin:
+    """Clean accuracy against ECE, before and after temperature scaling."""
+    clean = results.sets("clean")[0].name
+    frame = _series(evidence.calibration_frame(results, clean))
+    top1 = results.picked(evidence.clean_top1(clean))
+    frame = frame.join(top1["value"].rename("clean"), how="inner")
+    titles = {"raw": "Before temperature scaling", "scaled": "After temperature scaling"}
+    parts = [_points(frame, "clean", column, title) for column, title in titles.items()]
+    return panels(pd.concat(parts), ("Top-1 on the clean set", "ECE"), Series.of(results))
+
+
+def factors(results: Results) -> alt.TopLevelMixin:
+    """Distance from the standard models' line by visual factor and group."""
+    rows = []
+    clean = results.sets("clean")[0].name
+    for factor in evidence.factor_names(results, clean):
+        frame = _groups(evidence.factor_frame(results, clean, factor))
+        try:
+            above = lines.residuals(frame, "overall", "factor", baseline=frame["group"] == BASELINE)
+        except TooLittle:
+            continue
+        is_zero_shot = frame.loc[above.index, "family"] == ZERO_SHOT
+        rows.append(_facts(frame.loc[above.index]).assign(x=above.round(5), row=words(factor), zero_shot=is_zero_shot))
+    if not rows:
+        raise NotMeasured("No visual factor with a line of standard models.")
+    rows.sort(key=lambda each: -float(each.loc[each["zero_shot"], "x"].mean()))
+    data = pd.concat(rows).drop(columns="zero_shot")
+    return strips(data, "Accuracy above the standard models' line, in points", Series.groups(results), zero=True)
+
+
+def shape_bias(results: Results) -> alt.TopLevelMixin:
+    """Shape bias of each model by group."""
+    rows = []
+    for conflict in results.sets("conflict"):
+        frame = _groups(evidence.shape_frame(results, conflict.name))
+        rows.append(_facts(frame).assign(x=frame["shape_bias"].round(5), row=conflict.name))
+    if not rows:
+        raise NotMeasured("No conflict set.")
+    return strips(pd.concat(rows), "Share of decisions made by shape", Series.groups(results), zero=False, step=26)
+
+
+def prompts(results: Results) -> alt.TopLevelMixin:
+    """What each prompt set changes against the default one, model by model."""
+    default, heads = evidence.prompt_heads(results)
+    names = {role: tuple(each.name for each in results.sets(role)) for role in ("clean", "out")}
+    rows = []
+    for metric, role in (("top1", "clean"), ("auroc", "out"), ("ece15", "clean")):
+        for head in heads:
+            try:
+                frame = _series(evidence.prompt_frame(results, head, default, metric, names[role]))
+            except NotMeasured:
+                continue
+            row = f"{sentence_case(words(metric))}: {pretty_prompts(head)}"
+            rows.append(_facts(frame).assign(x=frame["difference"].round(5), row=row))
+    if not rows:
+        raise NotMeasured("No prompt set beside the default one.")
+    title = f"Change against {pretty_prompts(default)}, in points"
+    return strips(pd.concat(rows), title, Series.of(results, others=False), zero=True, step=5)
+
+
+FIGURES = (
+    Figure(
+        "id-and-ood",
+        "Clean accuracy and OOD detection",
+        ("accuracy_and_ood_detection", "training_source_matters", "others_correlate_less"),
+        "One panel per out-of-distribution set. Zero-shot models by training source, each with its least-squares line; "
+        "the other groups in grey. The score is MCM for zero-shot heads and the maximum softmax otherwise.",
+        id_and_ood,
+    ),
+    Figure(
+        "factors",
+        "Visual factors at equal accuracy",
+        ("factor_robustness",),
+        "How far each model lies above (right) or below (left) the standard models' robust line, fitted on logits, by "
+        "factor. The dark tick is the group's mean.",
+        factors,
+    ),
+    Figure(
+        "shift",
+        "Accuracy under shift",
+        ("accuracy_under_shift",),
+        "One panel per shift set. The grey line is the standard models' robust line; a model above it has effective "
+        "robustness.",
+        shift_and_clean,
+    ),
+    Figure(
+        "shape-bias",
+        "Shape or texture",
+        ("shape_bias_by_group", "fine_tuning_and_shape_bias"),
+        "Images show the shape of one class and the texture of another. The dark tick is the group's mean.",
+        shape_bias,
+    ),
+    Figure(
+        "calibration",
+        "Calibration before and after temperature scaling",
+        ("calibration_before_scaling", "calibration_after_scaling"),
+        "Expected calibration error; lower is better. The temperature is fitted on the other half of the clean images.",
+        calibration,
+    ),
+    Figure(
+        "prompts",
+        "Prompt sets",
+        ("prompt_sets",),
+        "Each point is a zero-shot model against itself with the full prompt set. For ECE, left is better.",
+        prompts,
+    ),
+)
+
+
+def _measured(results: Results, role: str, frame: Callable[[Results, str], pd.DataFrame]) -> Iterable[str]:
+    names = []
+    for image_set in results.sets(role):
+        try:
+            frame(results, image_set.name)
+        except NotMeasured:
+            continue
+        names.append(image_set.name)
+    if not names:
+        raise NotMeasured(f"No image set of role '{role}' was measured for this figure.")
+    return names
+
+
+def _series(frame: pd.DataFrame) -> pd.DataFrame:
+    is_zero_shot = frame["family"] == ZERO_SHOT
+    return frame.assign(series=frame["train_source"].where(is_zero_shot, frame["group"].map(words)))
+
+
+def _groups(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(series=frame["group"].map(words))
+
+
+def _facts(frame: pd.DataFrame) -> pd.DataFrame:
+    facts = pd.DataFrame({"model": frame.index, "series": frame["series"].to_numpy()}, index=frame.index)
+    facts["about"] = frame["group"].map(words) + ", " + frame["train_source"]
+    return facts.assign(lineage=frame["lineage"])
+
+
+def _points(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
+    rows = _facts(frame).assign(kind="model", panel=panel, x=frame[x].round(5), y=frame[y].round(5))
+    reach = INTERVAL * frame[f"{y}_std_error"] if f"{y}_std_error" in frame else pd.Series(np.nan, index=frame.index)
+    return rows.assign(low=(frame[y] - reach).round(5), high=(frame[y] + reach).round(5))
+
+
+def _bands(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
+    parts = []
+    for source, members in evidence.sources(evidence.zero_shot(frame)):
+        at = np.linspace(members[x].min(), members[x].max(), 16)
+        try:
+            band = lines.band(members, x, y, at)
+        except TooLittle:
+            continue
+        band = pd.DataFrame({"x": at, "y": band[y], "low": band["low"].clip(0, 1), "high": band["high"].clip(0, 1)})
+        parts.append(band.round(5).assign(kind="line", panel=panel, series=source))
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def _baseline(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
+    at = np.linspace(max(frame[x].min(), 0.005), min(frame[x].max(), 0.995), 24)
+    try:
+        line = lines.robust_line(frame[frame["group"] == BASELINE], x, y, at)
+    except TooLittle:
+        return pd.DataFrame()
+    return pd.DataFrame(
+        {"x": at.round(5), "y": line.round(5), "kind": "line", "panel": panel, "series": words(BASELINE)}
+    )

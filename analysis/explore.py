@@ -1,0 +1,74 @@
+"""Two tables for someone at a prompt: correlations of two columns, and a regression by formula."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from scipy import special
+from statsmodels.formula.api import ols
+
+from analysis.fits import SEED, TooLittle, correlation, fisher
+from analysis.resampling import MIN_LINEAGES, Floats, lineage_codes
+
+
+def logit(share: Floats) -> Floats:
+    """ln(p / (1 - p)), for formulas."""
+    quantiles: Floats = special.logit(share)
+    return quantiles
+
+
+def probit(share: Floats) -> Floats:
+    """Quantile of the normal distribution, for formulas."""
+    quantiles: Floats = special.ndtri(share)
+    return quantiles
+
+
+def correlate(frame: pd.DataFrame, x: str, y: str, *, by: str | None = None, seed: int = SEED) -> pd.DataFrame:
+    """Correlations of two columns, one row for all models together (``all``) and one per group of the column `by`.
+
+    Columns: ``n``, ``lineages``; ``pearson`` and ``spearman`` with ``_low`` and ``_high`` (95 %, bootstrap over
+    lineages, missing where fewer than three); ``fisher_low`` and ``fisher_high`` (95 %, as if models were independent).
+    A group of too few models is left out. The row of all models mixes the groups: its sign need not be theirs.
+    """
+    groups = [("all", frame)] + ([] if by is None else [(str(name), rows) for name, rows in frame.groupby(by)])
+    rows = {}
+    for name, members in groups:
+        try:
+            row: dict[str, float | None] = {"n": len(members), "lineages": members["lineage"].nunique()}
+            for kind in ("pearson", "spearman"):
+                made = correlation(members, x, y, kind=kind, seed=seed)
+                row |= {kind: made.estimate, f"{kind}_low": made.low, f"{kind}_high": made.high}
+            if len(members) > 3:
+                row["fisher_low"], row["fisher_high"] = fisher(row["pearson"] or 0.0, len(members))
+        except TooLittle:
+            continue
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(by or "models")
+
+
+def regress(frame: pd.DataFrame, formula: str) -> pd.DataFrame:
+    """Coefficients of an ordinary least-squares fit: one row per term, covariance clustered on lineage (CR1).
+
+    The formula may use ``logit()`` and ``probit()``; models with a 0 or a 1 there are left out. Columns: ``estimate``,
+    ``low``, ``high`` (95 %), ``p`` (Student's t, lineages - 1 degrees of freedom), ``n``, ``lineages``.
+    """
+    for name in re.findall(r"(?:logit|probit)\((\w+)\)", formula):
+        frame = frame[(frame[name] > 0) & (frame[name] < 1)]
+    codes = lineage_codes(frame)
+    lineages = len(np.unique(codes))
+    if lineages < MIN_LINEAGES:
+        raise TooLittle(f"A regression clustered on lineage takes {MIN_LINEAGES} lineages; there are {lineages}.")
+    fit = ols(formula, data=frame).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
+    interval = fit.conf_int()
+    return pd.DataFrame(
+        {
+            "estimate": fit.params,
+            "low": interval[0],
+            "high": interval[1],
+            "p": fit.pvalues,
+            "n": len(frame),
+            "lineages": lineages,
+        }
+    ).rename_axis("term")

@@ -1,0 +1,105 @@
+"""Straight lines through models, and how far models lie off them.
+
+Effective robustness is the distance of some models above the robust line of others: what they gain beyond what their
+accuracy lets one expect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.regression.linear_model import OLS
+
+from analysis.fits import AXES, FROM_AXIS, SEED, Estimate, TooLittle, bootstrapped, column, need_spread, on_axis
+from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, huber_line, lineage_codes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A least-squares line: slope, intercept, explained share of the variance, and the number of points."""
+
+    slope: float
+    intercept: float
+    r2: float
+    n: int
+
+
+def least_squares(x: Floats, y: Floats) -> Line:
+    """The ordinary least-squares line of y on x."""
+    need_spread(x, 2)
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float(dx @ dy / (dx @ dx))
+    total = float(dy @ dy)
+    r2 = slope**2 * float(dx @ dx) / total if total else 1.0
+    return Line(slope, float(y.mean() - slope * x.mean()), r2, len(x))
+
+
+def effective_robustness(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    members: pd.Series,
+    baseline: pd.Series,
+    axis: str = "logit",
+    seed: int = SEED,
+) -> Estimate:
+    """How far the `members` lie above the `baseline` models' robust line of y on x, on average, in y's unit.
+
+    Taori et al. 2020 (arXiv:2007.00644). The line is fitted on the axis; the distance is taken back on the fraction.
+    The draws are over the lineages of both, and the line is fitted anew in each.
+    """
+    frame = on_axis(frame[members | baseline], (x, y), axis)
+    inside, line = members[frame.index].to_numpy(dtype=bool), baseline[frame.index].to_numpy(dtype=bool)
+    a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
+    need_spread(a[line], 3)
+    if not inside.any():
+        raise TooLittle("No model of the group has both accuracies away from 0 and 1.")
+    back = FROM_AXIS[axis]
+
+    def statistic(weights: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            different, which = np.unique(weights[:, line], axis=0, return_inverse=True)
+            slopes, intercepts = (each[which] for each in huber_line(a[line], b[line], different, tolerance=1e-7))
+            above = back(b) - back(slopes[:, None] * a + intercepts[:, None])
+            share = weights * inside
+            mean_above: Floats = (above * share).sum(axis=1) / share.sum(axis=1)
+        return mean_above
+
+    found = bootstrap(statistic, codes, seed=seed, every=(np.flatnonzero(inside), np.flatnonzero(line)))
+    formula = f"{y} - line({x}), Huber on {axis}, {int(line.sum())} baseline models"
+    return bootstrapped(found, codes, formula, seed, rows=np.flatnonzero(inside))
+
+
+def residuals(frame: pd.DataFrame, x: str, y: str, *, baseline: pd.Series, axis: str = "logit") -> pd.Series:
+    """Distance of each model above the baseline's robust line, in y's unit; as in `effective_robustness`."""
+    moved = on_axis(frame, (x, y), axis)
+    inside = frame.loc[moved.index]
+    line = robust_line(frame[baseline], x, y, column(inside, x), axis=axis)
+    return inside[y] - line
+
+
+def band(frame: pd.DataFrame, x: str, y: str, at: Floats) -> pd.DataFrame:
+    """The least-squares line of y on x at the places `at`, with a clustered 95 % band where lineages allow one."""
+    a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
+    need_spread(a, 3)
+    fit = OLS(b, np.column_stack([np.ones(len(a)), a])).fit()
+    line = pd.DataFrame({x: at, y: fit.params[0] + fit.params[1] * at})
+    if len(np.unique(codes)) < MIN_LINEAGES:
+        return line.assign(low=np.nan, high=np.nan)
+    robust = fit.get_robustcov_results("cluster", groups=codes, use_t=True)
+    places = np.column_stack([np.ones(len(at)), at])
+    reach = stats.t.ppf(0.975, codes.max()) * np.sqrt(np.einsum("ij,jk,ik->i", places, robust.cov_params(), places))
+    return line.assign(low=line[y] - reach, high=line[y] + reach)
+
+
+def robust_line(frame: pd.DataFrame, x: str, y: str, at: Floats, *, axis: str = "logit") -> Floats:
+    """The robust line of y on x, fitted on the axis, at the places `at`; y's unit."""
+    moved = on_axis(frame, (x, y), axis)
+    a, b = column(moved, x), column(moved, y)
+    need_spread(a, 3)
+    slopes, intercepts = huber_line(a, b, np.ones((1, len(a))))
+    return FROM_AXIS[axis](slopes[0] * AXES[axis](at) + intercepts[0])

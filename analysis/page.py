@@ -1,0 +1,206 @@
+"""The parts of the report's page as HTML. Every text from outside is escaped; every number comes from a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import pandas as pd
+
+from analysis import display, tables
+from analysis.evidence import ZERO_SHOT
+from analysis.findings import Finding, LeftOut, Verdict, overall
+from analysis.ledger import Ledger, claim, origin
+from analysis.questions import Question
+from analysis.results import ImageCount, Results
+
+WIDTH, HEIGHT, MARGIN = 190, 16, 7
+GROUPS = ("zero_shot_clip", "clip_ft", "more_data", "standard")
+NUMERIC = (1, 4, 5, 6)
+VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "undecided")
+
+
+def element(tag: str, content: str, **attributes: str) -> str:
+    """An element around content that is HTML already; attributes are escaped."""
+    names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
+    inside = "".join(f' {name}="{escape(value)}"' for name, value in names.items())
+    return f"<{tag}{inside}>{content}</{tag}>"
+
+
+def summary(results: Results, counts: Sequence[ImageCount]) -> str:
+    """What was studied, in a paragraph: models, lineages, groups, sets, images, unreadable ones."""
+    groups, models = results.models["group"].value_counts(), results.models
+    sources = models.loc[models["family"] == ZERO_SHOT, "train_source"].nunique()
+    known = [group for group in GROUPS if group in groups.index] + sorted(set(groups.index) - set(GROUPS))
+    named = [f"{groups[group]} {display.words(group) or 'without a group'}" for group in known]
+    roles = [(role, sum(count.image_set.role == role for count in counts)) for role in display.ROLES]
+    sets = [f"{number} {display.ROLES[role]}" for role, number in roles if number]
+    bad = sum(count.unreadable for count in counts)
+    unread = (
+        f"{display.count(bad, 'image')} could not be read and {'is' if bad == 1 else 'are'} left out for every model"
+    )
+    parts = [
+        f"{display.count(len(models), 'model')} in {display.count(models['lineage'].nunique(), 'lineage')}:",
+        f"{display.listed(named)}. The zero-shot models come from {display.count(sources, 'training source')}.",
+        f"They were shown {display.count(sum(count.images for count in counts), 'image')}",
+        f"of {display.count(len(counts), 'set')} ({display.listed(sets)});",
+        f"{unread if bad else 'every image could be read'}.",
+        f"The studies made {display.count(len(results.measurements), 'measurement')} of them.",
+    ]
+    return element("p", escape(" ".join(parts)), class_="lead")
+
+
+def tally(ledger: Ledger) -> str:
+    """How many tests came out how."""
+    verdicts = [finding.verdict for finding in ledger.findings if finding.verdict]
+    numbers = [(str(sum(verdict == name for verdict in verdicts)), str(name)) for name in VERDICTS]
+    items = [element("li", element("b", str(len(verdicts))) + "tests")]
+    items += [element("li", element("b", number) + name) for number, name in numbers]
+    return element("ul", "".join(items), class_="tally")
+
+
+def chip(verdict: Verdict, *, otherwise: str = "described") -> str:
+    """A verdict as a small mark and a word; filled, square or empty, so that colour is not needed."""
+    return element("span", verdict or otherwise, class_=f"verdict {verdict or 'described'}")
+
+
+def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:
+    """The evidence on one question, in a sentence or two; plain text."""
+    tested = [finding for finding in findings if finding.verdict] or list(findings)
+    if not tested:
+        return "Not answered: " + (left_out[0].reason if left_out else "nothing was measured for it.")
+    if len(tested) == 1:
+        return display.sentence_case(f"{display.evidence(tested[0])}; {_basis(tested[0])}.")
+    ordered = sorted(tested, key=lambda finding: finding.estimate)
+    ends = f"Lowest: {display.evidence(ordered[0])}. Highest: {display.evidence(ordered[-1])}."
+    verdicts = [finding.verdict for finding in tested if finding.verdict]
+    said = [f"{verdicts.count(name)} {name}" for name in VERDICTS if name in verdicts]
+    if len(said) == 1:
+        return f"{'Both' if len(tested) == 2 else f'All {len(tested)}'} tests {verdicts[0]}. {ends}"
+    return f"Of {len(tested)} tests, {display.listed(said)}. {ends}" if said else ends
+
+
+def _basis(finding: Finding) -> str:
+    return f"n = {finding.n} in {display.count(finding.lineages, 'lineage')}"
+
+
+def ledger_entry(question: Question, ledger: Ledger) -> str:
+    """One question with its verdict, folded; its findings inside."""
+    findings = ledger.of(question.__name__)
+    left_out = [each for each in ledger.left_out if each.question == question.__name__]
+    head = chip(overall(findings), otherwise="described" if findings else "not answered")
+    words = element("span", escape(claim(question)), class_="claim")
+    words = element("span", words + element("span", escape(gist(findings, left_out)), class_="gist"))
+    inside = element("p", escape(origin(question)), class_="note")
+    if findings:
+        inside += element("div", _evidence_table(findings), class_="scroll")
+    if left_out:
+        missing = "; ".join(
+            f"{display.words(each.subject)}: {each.reason}" if each.subject else each.reason for each in left_out
+        )
+        inside += element("p", escape("Left out. " + missing), class_="note")
+    body = element("summary", head + words) + element("div", inside, class_="inside")
+    return element("details", body, class_="question", id=f"question-{question.__name__}")
+
+
+def _evidence_table(findings: Sequence[Finding]) -> str:
+    heads = ("About", "Estimate", "", "95 % interval", "p (Holm)", "n", "Lineages", "Verdict")
+    domains = {
+        unit: _domain([each for each in findings if each.unit == unit]) for unit in {each.unit for each in findings}
+    }
+    rows = [element("tr", "".join(_evidence_cells(each, domains[each.unit]))) for each in findings]
+    head = element("tr", "".join(_cell("th", text, place in NUMERIC) for place, text in enumerate(heads)))
+    return element("table", element("thead", head) + element("tbody", "".join(rows)))
+
+
+def _evidence_cells(finding: Finding, domain: tuple[float, float]) -> list[str]:
+    kind = " (slope)" if finding.unit == "slope" else ""
+    cells = (
+        escape(display.words(finding.subject) + kind),
+        display.amount(finding.estimate, finding.unit) + (" pt" if finding.unit == "fraction" else ""),
+        _span(finding, domain),
+        display.interval(finding) or escape(finding.note),
+        escape(display.p_value(finding.p_adjusted)),
+        str(finding.n),
+        str(finding.lineages),
+        chip(finding.verdict),
+    )
+    return [_cell("td", cell, place in NUMERIC, wrap=place == 0) for place, cell in enumerate(cells)]
+
+
+def _cell(tag: str, content: str, numeric: bool, *, wrap: bool = False, **attributes: str) -> str:
+    kind = "num" if numeric else "wrap" if wrap else ""
+    return element(tag, content, **({"class_": kind} if kind else {}), **attributes)
+
+
+def _domain(findings: Iterable[Finding]) -> tuple[float, float]:
+    values = [0.0]
+    for each in findings:
+        values += [value for value in (each.low, each.high, each.estimate) if value is not None]
+    return min(values), max(values)
+
+
+def _span(finding: Finding, domain: tuple[float, float]) -> str:
+    low, high = domain
+    scale = (WIDTH - 2 * MARGIN) / ((high - low) or 1)
+
+    def at(value: float) -> str:
+        return f"{MARGIN + (value - low) * scale:.1f}"
+
+    middle = HEIGHT // 2
+    parts = [f'<line x1="{at(0)}" x2="{at(0)}" y1="0" y2="{HEIGHT}" stroke="#b9b9be"/>']
+    if finding.low is not None and finding.high is not None:
+        ends = f'x1="{at(finding.low)}" x2="{at(finding.high)}" y1="{middle}" y2="{middle}"'
+        parts.append(f'<line {ends} stroke="#1d1d1f" stroke-width="1.4"/>')
+    fill = "#1d1d1f" if finding.low is not None else "#fff"
+    parts.append(f'<circle cx="{at(finding.estimate)}" cy="{middle}" r="3.2" fill="{fill}" stroke="#1d1d1f"/>')
+    box = {"class_": "span", "width": str(WIDTH), "height": str(HEIGHT), "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
+    return element("svg", "".join(parts), role="img", aria_label="estimate and interval", **box)
+
+
+def figure(name: str, title: str, reading: str, said: Sequence[tuple[Question, str]], ledger: Ledger) -> str:
+    """A place for a chart, with how to read it above, and below what its questions came to."""
+    chart = element("div", "", class_="chart", id=f"chart-{name}", role="img", aria_label=title)
+    lines = [
+        element(
+            "li", chip(overall(ledger.of(question.__name__)), otherwise="described") + element("span", escape(text))
+        )
+        for question, text in said
+    ]
+    caption = element("figcaption", element("ul", "".join(lines), class_="said"))
+    return (
+        element("h3", escape(title))
+        + element("p", escape(reading), class_="reading")
+        + element("figure", chart + caption)
+    )
+
+
+def sortable(frame: pd.DataFrame, facts: set[str]) -> str:
+    """A table whose columns sort; columns that are no facts of the grid are fractions, printed in percent."""
+    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
+    heads = [element("button", escape(tables.heading(column)), type="button") for column in frame.columns]
+    head = "".join(_cell("th", text, number) for text, number in zip(heads, numeric, strict=True))
+    rows = []
+    for values in frame.itertuples(index=False, name=None):
+        cells = [_value(value, column not in facts) for column, value in zip(frame.columns, values, strict=True)]
+        rows.append(element("tr", "".join(cells)))
+    return element("table", element("thead", element("tr", head)) + element("tbody", "".join(rows)), class_="sortable")
+
+
+def _value(value: object, share: bool) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if pd.isna(value):
+            return _cell("td", "", True, data_value="")
+        text = display.number(100 * value, 1) if share else f"{value:,g}"
+        return _cell("td", text, True, data_value=f"{value:.6g}")
+    text = "" if value is None or value != value else display.words(str(value))
+    return element("td", escape(text), class_="model", title=str(value))
+
+
+def plain(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts."""
+    head = element("tr", "".join(element("th", escape(text)) for text in heads))
+    body = "".join(
+        element("tr", "".join(_cell("td", escape(text), False, wrap=len(text) > 40) for text in row)) for row in rows
+    )
+    return element("div", element("table", element("thead", head) + element("tbody", body)), class_="scroll")

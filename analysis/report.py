@@ -1,0 +1,210 @@
+"""RESULTS/report: one page that opens anywhere, the findings and tables as CSV, the figures as SVG.
+
+The page holds one copy of the chart library and asks no network for anything; its own security policy forbids it to.
+Equal results make equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from html import escape
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+import vl_convert
+
+from analysis import findings, page
+from analysis.charts import FIGURES, Figure
+from analysis.fits import SEED, TooLittle
+from analysis.ledger import Ledger, ask
+from analysis.questions import QUESTIONS
+from analysis.results import ImageCount, NotMeasured, Results, image_counts
+from analysis.tables import TABLES
+from studies.measurements import digest
+
+log = logging.getLogger(__name__)
+LIBRARIES = ("numpy", "pandas", "scipy", "statsmodels", "altair", "vl-convert-python")
+VEGA_LITE = "6.1"
+SNIPPET = "window.vegaEmbed = vegaEmbed;"
+
+
+def write(results: Results, out: Path, *, say: Callable[[str], object] = log.info) -> Path:
+    """Write the whole report into a folder, and return the path of its page."""
+    out.mkdir(parents=True, exist_ok=True)
+    say(f"Asking {len(QUESTIONS)} questions of {len(results.models)} models ...")
+    ledger = ask(results)
+    findings.table(ledger.findings).to_csv(out / "findings.csv", index=False, lineterminator="\n")
+    tables = _tables(results, out / "tables")
+    say("Drawing the figures ...")
+    specs = _figures(results, out / "figures")
+    target = out / "index.html"
+    temporary = out / ".index.html.tmp"
+    temporary.write_text(_page(results, ledger, specs, tables), encoding="utf-8", newline="\n")
+    temporary.replace(target)
+    return target
+
+
+def _tables(results: Results, folder: Path) -> dict[str, pd.DataFrame]:
+    folder.mkdir(exist_ok=True)
+    made = {}
+    for table in TABLES:
+        path = folder / f"{table.name}.csv"
+        path.unlink(missing_ok=True)
+        try:
+            made[table.name] = table.make(results)
+        except NotMeasured as reason:
+            log.info("table %s left out: %s", table.name, reason)
+            continue
+        made[table.name].to_csv(path, index=False, lineterminator="\n")
+    return made
+
+
+def _figures(results: Results, folder: Path) -> dict[str, str]:
+    """Draw every figure as SVG; the Vega-Lite specifications as JSON, by name. What cannot be drawn is left out."""
+    folder.mkdir(exist_ok=True)
+    specs = {}
+    for figure in FIGURES:
+        path = folder / f"{figure.name}.svg"
+        path.unlink(missing_ok=True)
+        try:
+            spec = figure.draw(results).to_json(indent=None, sort_keys=True)
+        except (NotMeasured, TooLittle) as reason:
+            log.info("figure %s left out: %s", figure.name, reason)
+            continue
+        path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE), encoding="utf-8", newline="\n")
+        specs[figure.name] = spec
+    return specs
+
+
+def _page(results: Results, ledger: Ledger, specs: dict[str, str], tables: dict[str, pd.DataFrame]) -> str:
+    counts = image_counts(results)
+    body = [
+        _header(results, counts),
+        _ledger(ledger),
+        _charts(ledger, specs),
+        _all_tables(results, tables),
+        _methods(),
+        _provenance(results, counts),
+    ]
+    # In a script element only "</script" and "<!--" mean something to HTML; no "<" at all is simpler still.
+    holders = "\n".join(
+        f'<script type="application/json" data-chart="chart-{name}">{spec.replace("<", chr(92) + "u003c")}</script>'
+        for name, spec in specs.items()
+    )
+    parts = {
+        "css": _own("report.css"),
+        "body": "\n".join(body),
+        "specs": holders,
+        "vega": vl_convert.javascript_bundle(SNIPPET, vl_version=VEGA_LITE).replace("</script", "<\\/script"),
+        "js": _own("report.js"),
+    }
+    text = _own("report.html")
+    pieces = text.split("%%")
+    return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+def _own(name: str) -> str:
+    return files("analysis").joinpath(name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _header(results: Results, counts: tuple[ImageCount, ...]) -> str:
+    links = ("claims", "figures", "tables", "methods", "provenance")
+    nav = page.element("nav", "".join(page.element("a", name.capitalize(), href=f"#{name}") for name in links))
+    kicker = page.element("p", "closerlook", class_="kicker")
+    title = page.element("h1", "How far can these image classifiers be trusted?")
+    return page.element("header", kicker + title + page.summary(results, counts) + nav)
+
+
+def _ledger(ledger: Ledger) -> str:
+    intro = (
+        "Each claim was written down as an expectation before anyone looked. A test is supported where the sign is the "
+        "expected one, the 95 % interval (in square brackets) leaves out zero, and the p value, adjusted by Holm over "
+        "every test on this page, is below 0.05; contradicted where the sign is the other; undecided otherwise. A "
+        "claim is supported where more than half of its tests are, and none is contradicted. Differences of shares are in "
+        "points of percent. A claim opens on a click."
+    )
+    entries = "".join(page.ledger_entry(question, ledger) for question in QUESTIONS)
+    head = page.element("h2", "The claims", id="claims")
+    return page.element(
+        "section", head + page.element("p", escape(intro), class_="note") + page.tally(ledger) + entries
+    )
+
+
+def _charts(ledger: Ledger, specs: dict[str, str]) -> str:
+    hint = (
+        "Every point is a model. Point at one to see which; click an entry of the legend to see it alone (with shift: "
+        "several), click elsewhere in the figure to see all again. Whiskers are 95 % intervals over images, bands 95 % "
+        "over lineages."
+    )
+    shown = [_figure(figure, ledger) for figure in FIGURES if figure.name in specs]
+    left = [figure.title for figure in FIGURES if figure.name not in specs]
+    note = (
+        page.element("p", escape(f"Not drawn, for want of measurements: {'; '.join(left)}."), class_="note")
+        if left
+        else ""
+    )
+    head = page.element("h2", "Figures", id="figures") + page.element("p", escape(hint), class_="reading screen")
+    return page.element("section", head + "".join(shown) + note)
+
+
+def _figure(figure: Figure, ledger: Ledger) -> str:
+    said = []
+    for question in QUESTIONS:
+        if question.__name__ in figure.questions:
+            left_out = [each for each in ledger.left_out if each.question == question.__name__]
+            said.append((question, page.gist(ledger.of(question.__name__), left_out)))
+    return page.figure(figure.name, figure.title, figure.reading, said, ledger)
+
+
+def _all_tables(results: Results, made: dict[str, pd.DataFrame]) -> str:
+    facts = {*results.models.columns, "model"}
+    parts = [page.element("h2", "Tables", id="tables")]
+    parts.append(
+        page.element(
+            "p",
+            "Shares in percent. A click on a heading sorts. The same tables lie beside this page as CSV.",
+            class_="note",
+        )
+    )
+    for table in TABLES:
+        if table.name in made:
+            inside = page.element("summary", escape(table.title))
+            inside += page.element("div", page.sortable(made[table.name], facts), class_="scroll")
+            parts.append(page.element("details", inside, class_="table", id=f"table-{table.name}"))
+    return page.element("section", "".join(parts))
+
+
+def _methods() -> str:
+    return page.element("section", _own("methods.html"))
+
+
+def _provenance(results: Results, counts: tuple[ImageCount, ...]) -> str:
+    sets = [
+        (each.image_set.name, each.image_set.role, f"{each.images:,}", f"{each.unreadable:,}", each.image_set.digest)
+        for each in counts
+    ]
+    used = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    vega = f"Vega {vl_convert.get_vega_version()} and Vega-Lite {VEGA_LITE}"
+    words = f"Analysed with {used}; drawn with {vega}. Seed of every bootstrap: {SEED}."
+    parts = [
+        page.element("h2", "Provenance", id="provenance"),
+        page.plain(("Image set", "Role", "Images", "Unreadable", "Digest"), sets),
+        page.plain(("Study", "Measurements", "Digest", "Made from"), _studies(results)),
+        page.element("p", escape(words), class_="note"),
+    ]
+    return page.element("section", "".join(parts))
+
+
+def _studies(results: Results) -> list[tuple[str, ...]]:
+    folder = results.folder / "measurements"
+    rows: list[tuple[str, ...]] = []
+    for file in folder.files():
+        with folder.filesystem.open_input_file(f"{folder.path}/{file}") as stream:
+            mark = digest(stream.read())
+        made = json.dumps(folder.identity(file), sort_keys=True, ensure_ascii=False)
+        rows.append((file.removesuffix(".parquet"), f"{folder.rows(file):,}", mark, made))
+    return rows

@@ -1,0 +1,28 @@
+"""Surroundings of every test: quiet, offline, and away from the user's home."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOME = tempfile.mkdtemp(prefix="closerlook-tests-")
+TOKEN = Path(HOME, "ray_token")
+TOKEN.touch(mode=0o600)
+TOKEN.write_text(secrets.token_hex(32))
+os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(TOKEN))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture(scope="module")
+def ray_session() -> Iterator[None]:
+    """A Ray session on this computer, for the tests of one module."""
+    from engine import grid
+
+    with grid.session():
+        yield

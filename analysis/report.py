@@ -124,8 +124,8 @@ def _ledger(ledger: Ledger) -> str:
         "Each claim was written down as an expectation before anyone looked. A test is supported where the sign is the "
         "expected one, the 95 % interval (in square brackets) leaves out zero, and the p value, adjusted by Holm over "
         "every test on this page, is below 0.05; contradicted where the sign is the other; undecided otherwise. A "
-        "claim is supported where more than half of its tests are, and none is contradicted. Differences of shares are in "
-        "points of percent. A claim opens on a click."
+        "claim is supported where more than half of its tests are, and none is contradicted. Differences of shares "
+        "are in points of percent. A claim opens on a click."
     )
     entries = "".join(page.ledger_entry(question, ledger) for question in QUESTIONS)
     head = page.element("h2", "The claims", id="claims")

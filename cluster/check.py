@@ -1,13 +1,13 @@
-"""Is every node fit for a study?
+"""Whether every node is fit for a study.
 
 ::
 
     python -m cluster.check --data DATA --results RESULTS
 
 Looks from every node of the cluster that RAY_ADDRESS names (as under ``ray job submit``), or from this computer where
-it names none: versions, imports, GPUs, whether DATA can be read and RESULTS be written to, and whether they are what the
-driver sees, room for decoded images, the clock. A table, then a sentence for each problem, with the next step. Exit
-status: 0 where all is well, 1 where there is a problem, 2 where there is no answer.
+it names none: versions, imports, GPUs; whether DATA and RESULTS can be used, and are what the driver sees; room for
+decoded images; the clock. Prints a table, then a sentence for each problem, with the next step. Exit status: 0 where
+all is well, 1 where there is a problem, 2 where there is no answer.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ GPU_SHARE = 0.5  # of its memory should be free: less means that somebody else i
 CLOCK_SECONDS = 60.0
 PATIENCE_SECONDS = 180.0
 GIB = 2**30
+COLUMNS = ("node", "host", "python", "ray", "torch", "GPUs", "free GiB", "DATA", "RESULTS", "scratch GiB", "clock")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one node, or the driver, saw.
+    """What one place saw.
 
     Attributes
     ----------
-    host : name of the computer
-    versions : (name, version) of Python and the libraries; empty where one is not installed
+    versions : of Python and each library; empty where one is not installed
     import_errors : one sentence per library that cannot be imported
     gpus : (free GiB, total GiB) of each GPU that torch sees
     image_sets : names of the folders in DATA
@@ -57,7 +57,7 @@ class Seen:
     """
 
     host: str
-    versions: tuple[tuple[str, str], ...]
+    versions: dict[str, str]
     import_errors: tuple[str, ...]
     gpus: tuple[tuple[float, float], ...]
     image_sets: tuple[str, ...]
@@ -68,15 +68,26 @@ class Seen:
     clock: float
 
 
+@dataclass(frozen=True)
+class Node:
+    """A node as Ray knows it, and what was seen from it, or why nothing was."""
+
+    address: str
+    gpus: int
+    seen: Seen | None
+    error: str = ""
+    clock_off: float = 0.0
+
+
 def look(data: str, results: str, mark: str) -> Seen:
-    """What can be seen from where this runs; `mark` is a hidden file of RESULTS that the driver has written."""
+    """What is seen from where this runs; `mark` is a hidden file of RESULTS that the driver has written."""
     image_sets, data_error = _read(data)
     import_errors = tuple(_import_errors())
     return Seen(
         host=socket.gethostname(),
-        versions=(("python", platform.python_version()), *((name, _version(name)) for name in LIBRARIES)),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         import_errors=import_errors,
-        gpus=() if any(error.startswith("torch") for error in import_errors) else _gpus(),
+        gpus=() if any(error.startswith("torch:") for error in import_errors) else _gpus(),
         image_sets=image_sets,
         data_error=data_error,
         results_error=_write(results, mark),
@@ -97,7 +108,7 @@ def _import_errors() -> Iterator[str]:
     for name in IMPORTS:
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever a broken installation throws
+        except Exception as error:  # a broken installation may throw anything
             yield f"{name}: {_last_line(error)}"
 
 
@@ -120,8 +131,8 @@ def _read(data: str) -> tuple[tuple[str, ...], str]:
     try:
         filesystem, path = _open(data)
         entries = filesystem.get_file_info(pafs.FileSelector(path))
-        names = tuple(sorted(entry.base_name for entry in entries if entry.type == pafs.FileType.Directory))
-        names = tuple(name for name in names if not name.startswith("."))
+        folders = (entry.base_name for entry in entries if entry.type == pafs.FileType.Directory)
+        names = tuple(sorted(name for name in folders if not name.startswith(".")))
         if not names:
             return (), f"no image set in {data}"
         with filesystem.open_input_file(f"{path}/{names[0]}/00000.parquet") as file:
@@ -136,17 +147,16 @@ def _write(results: str, mark: str) -> str:
     try:
         filesystem, path = _open(results)
         if filesystem.get_file_info(f"{path}/{mark}").type != pafs.FileType.File:
-            return f"{results} is another folder here than for the driver"
+            return f"{results} is another folder there than for the driver"
         own = f"{path}/.check-{uuid.uuid4().hex}"
-        put(filesystem, own)
+        _put(filesystem, own)
         filesystem.delete_file(own)
     except (OSError, ValueError) as error:
         return _last_line(error)
     return ""
 
 
-def put(filesystem: pafs.FileSystem, path: str) -> None:
-    """Write a small file."""
+def _put(filesystem: pafs.FileSystem, path: str) -> None:
     with filesystem.open_output_stream(path) as file:
         file.write(b"cluster.check")
 
@@ -158,28 +168,25 @@ def _last_line(error: BaseException) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check every node; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m cluster.check", description="Is every node fit for a study?")
+    parser = argparse.ArgumentParser(prog="python -m cluster.check", description="Whether every node is fit.")
     parser.add_argument("--data", metavar="DATA", required=True, help="folder or URI of the image sets")
     parser.add_argument("--results", metavar="RESULTS", required=True, help="folder or URI that is written to")
     asked = parser.parse_args(arguments)
+    mark = f".check-{uuid.uuid4().hex}"
     try:
         filesystem, path = _open(asked.results)
         filesystem.create_dir(path, recursive=True)
-        mark = f".check-{uuid.uuid4().hex}"
-        put(filesystem, f"{path}/{mark}")
+        _put(filesystem, f"{path}/{mark}")
     except (OSError, ValueError) as error:
-        print(f"error: RESULTS cannot be written from here ({_last_line(error)}). Give another --results, or the right "
-              "to write there.", file=sys.stderr)  # fmt: skip
+        print(
+            f"error: {asked.results} cannot be written to ({_last_line(error)}). Give another --results.",
+            file=sys.stderr,
+        )
         return 2
     try:
         return _check(asked.data, asked.results, mark)
-    except ConnectionError as error:
-        address = os.environ.get("RAY_ADDRESS")
-        print(
-            f"error: no cluster answers at RAY_ADDRESS={address} ({_last_line(error)}). See that it runs, with: ray status; "
-            "or unset RAY_ADDRESS to check this computer alone.",
-            file=sys.stderr,
-        )
+    except NoCluster as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     finally:
         filesystem.delete_file(f"{path}/{mark}")
@@ -187,54 +194,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(data: str, results: str, mark: str) -> int:
     driver = look(data, results, mark)
-    started = time.time()
-    nodes = _ask_nodes(data, results, mark)
-    print(_table(nodes, started))
-    problems = [problem for node in nodes for problem in _problems(node, driver, started)]
-    for problem in problems:
-        print(f"PROBLEM {problem}")
-    if not problems:
-        print(f"{len(nodes)} node{'s are' if len(nodes) > 1 else ' is'} fit.")
-    return 1 if problems else 0
+    nodes = ask_nodes(data, results, mark)
+    print(table(nodes))
+    found = [problem for node in nodes for problem in problems(node, driver)]
+    print("\n".join(f"PROBLEM {problem}" for problem in found) or f"Fit: {len(nodes)} of {len(nodes)} nodes.")
+    return 1 if found else 0
 
 
-@dataclass(frozen=True)
-class Node:
-    """A node of the cluster: its address, the GPUs that Ray counts there, what was seen from it, when the answer came."""
-
-    address: str
-    ray_gpus: int
-    seen: Seen | None
-    error: str
-    answered: float
+class NoCluster(ConnectionError):
+    """A cluster that does not answer."""
 
 
-def _ask_nodes(data: str, results: str, mark: str) -> list[Node]:
-    import ray
-
-    _connect()
+def ask_nodes(data: str, results: str, mark: str) -> list[Node]:
+    """Every live node with what is seen from it."""
+    ray = _connect()
     try:
         alive = [node for node in ray.nodes() if node["Alive"]]
-        asked = {node["NodeID"]: _on(node["NodeID"]).remote(data, results, mark) for node in alive}
-        return [_answer(node, asked[node["NodeID"]]) for node in alive]
+        started = time.time()
+        asked = [_on(node["NodeID"]).remote(data, results, mark) for node in alive]
+        return [_answer(node, reference, started) for node, reference in zip(alive, asked, strict=True)]
     finally:
         ray.shutdown()
 
 
-def _connect() -> None:
+def _connect() -> Any:
     import ray
 
-    # With no GPU asked for, Ray would hide them; a local session turns tokens on, its clients must be told.
-    for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}.items():
-        os.environ.setdefault(name, value)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local session turns tokens on, its clients must be told
     if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-        return
-    ray.init(address="local", include_dashboard=False, **quiet)
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
-    if token.exists():
-        token.chmod(0o600)  # Ray writes it readable for everyone on the computer
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            raise NoCluster(
+                f"No cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({_last_line(error)}). See that it runs "
+                "and that its token is in ~/.ray/auth_token, or unset RAY_ADDRESS to check this computer alone."
+            ) from error
+    else:
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+        if token.exists():
+            token.chmod(0o600)  # Ray writes it readable for everyone on the computer
+    return ray
 
 
 def _on(node: str) -> Any:
@@ -242,97 +243,87 @@ def _on(node: str) -> Any:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    remote: Any = ray.remote
     here = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, max_calls=1, max_retries=1, scheduling_strategy=here)(look)
+    return remote(num_cpus=0, max_calls=1, max_retries=1, scheduling_strategy=here)(look)
 
 
-def _answer(node: dict[str, Any], reference: Any) -> Node:
+def _answer(node: dict[str, Any], reference: Any, started: float) -> Node:
     import ray
 
-    seen, error = None, ""
+    address, gpus = node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0))
     try:
         seen = ray.get(reference, timeout=PATIENCE_SECONDS)
-    except ray.exceptions.RayError as failure:
-        error = _last_line(failure)
-    return Node(node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0)), seen, error, time.time())
+    except ray.exceptions.RayError as error:
+        return Node(address, gpus, None, _last_line(error))
+    # The clock was read between asking and answer: this is by how much it is off at least.
+    return Node(address, gpus, seen, clock_off=max(0.0, started - seen.clock, seen.clock - time.time()))
 
 
-def _clock_off(node: Node, seen: Seen, started: float) -> float:
-    """Seconds by which the node's clock is off at least, given that it was read between asking and answer."""
-    return max(0.0, started - seen.clock, seen.clock - node.answered)
-
-
-def _problems(node: Node, driver: Seen, started: float) -> Iterator[str]:
+def problems(node: Node, driver: Seen) -> Iterator[str]:
     """A sentence for each thing that is wrong with a node."""
-    seen = node.seen
-    if seen is None:
-        yield f"{node.address} gave no answer ({node.error}). See its logs in the dashboard, or take it away."
+    if node.seen is None:
+        yield f"{node.address}: no answer ({node.error}). See the node's logs in the dashboard, or take it away."
         return
-    where = f"{node.address} ({seen.host})"
-    yield from (f"{where}: {problem}" for problem in _software_problems(seen, driver))
-    if node.ray_gpus != len(seen.gpus):
-        yield (
-            f"{where}: Ray counts {node.ray_gpus} GPUs, torch sees {len(seen.gpus)}. "
-            "See nvidia-smi there; driver and torch build must fit each other."
-        )
-    for number, (free, total) in enumerate(seen.gpus):
-        if free < GPU_SHARE * total:
-            yield f"{where}: GPU {number} has {free:.0f} of {total:.0f} GiB free. End what else runs on it: nvidia-smi."
-    yield from (f"{where}: {problem}" for problem in _storage_problems(seen, driver))
-    off = _clock_off(node, seen, started)
-    if off > CLOCK_SECONDS:
-        yield f"{where}: its clock is off by {off:.0f} s. Set it by NTP; object stores refuse wrong clocks."
+    found = (*_software(node.seen, driver), *_gpu(node.gpus, node.seen), *_storage(node.seen, driver))
+    yield from (f"{node.address}: {problem}" for problem in found)
+    if node.clock_off > CLOCK_SECONDS:
+        yield f"{node.address}: clock off by {node.clock_off:.0f} s. Set it by NTP; object stores refuse wrong clocks."
 
 
-def _software_problems(seen: Seen, driver: Seen) -> Iterator[str]:
-    theirs = dict(seen.versions)
-    for name, ours in driver.versions:
-        if theirs[name] != ours:
+def _software(seen: Seen, driver: Seen) -> Iterator[str]:
+    for name, wanted in driver.versions.items():
+        if seen.versions[name] != wanted:
             yield (
-                f"{name} is {theirs[name] or 'not installed'}, the driver has {ours or 'none'}. "
+                f"{name} is {seen.versions[name] or 'absent'}, for the driver it is {wanted or 'absent'}. "
                 "Give every node the same image or environment."
             )
     for error in seen.import_errors:
-        yield f"cannot import {error}. Install with: pip install --constraint constraints.txt '.[engine]'"
+        yield f"cannot import {error}. Install anew: pip install --constraint constraints.txt '.[engine]'"
 
 
-def _storage_problems(seen: Seen, driver: Seen) -> Iterator[str]:
+def _gpu(counted: int, seen: Seen) -> Iterator[str]:
+    if counted != len(seen.gpus):
+        yield f"Ray counts {counted} GPUs, torch sees {len(seen.gpus)}. Compare nvidia-smi; driver and torch must fit."
+    for number, (free, total) in enumerate(seen.gpus):
+        if free < GPU_SHARE * total:
+            yield f"GPU {number} has {free:.0f} of {total:.0f} GiB free. End what else runs on it: nvidia-smi names it."
+
+
+def _storage(seen: Seen, driver: Seen) -> Iterator[str]:
     if seen.data_error:
-        yield f"DATA cannot be read ({seen.data_error}). Mount it on every node, or give the node the right to read it."
+        yield f"DATA cannot be read ({seen.data_error}). Mount it on every node, or let the node read it."
     elif seen.image_sets != driver.image_sets:
         yield (
-            f"DATA holds {len(seen.image_sets)} image sets here, {len(driver.image_sets)} for the driver. "
+            f"DATA holds {len(seen.image_sets)} image sets there, {len(driver.image_sets)} for the driver. "
             "Name a folder or URI that is the same from everywhere."
         )
     if seen.results_error:
-        yield f"RESULTS is not usable ({seen.results_error}). Name shared storage that the node may write to."
+        yield f"RESULTS cannot be used ({seen.results_error}). Name shared storage that the node may write to."
     if seen.scratch_gib < SCRATCH_GIB:
         yield (
-            f"{seen.scratch} has {seen.scratch_gib:.1f} GiB free; decoded images need {SCRATCH_GIB:.0f}. "
-            "Make room, or point TMPDIR elsewhere."
+            f"{seen.scratch} has {seen.scratch_gib:.1f} GiB free, decoded images need {SCRATCH_GIB:.0f}. "
+            "Make room, or set TMPDIR to another disk."
         )
 
 
-def _table(nodes: Sequence[Node], started: float) -> str:
+def table(nodes: Sequence[Node]) -> str:
     """The nodes as lines of text."""
-    rows = [("node", "host", "python", "ray", "torch", "GPUs", "free GiB", "DATA", "RESULTS", "scratch GiB", "clock")]
-    for node in nodes:
-        seen = node.seen
-        if seen is None:
-            rows.append((node.address, "no answer", *["-"] * 9))
-            continue
-        versions = dict(seen.versions)
-        free = " ".join(f"{free:.0f}/{total:.0f}" for free, total in seen.gpus) or "-"
-        storage = ("no" if seen.data_error else f"{len(seen.image_sets)} sets", "no" if seen.results_error else "yes")
-        software = (versions["python"], versions["ray"] or "-", versions["torch"] or "-")
-        off = _clock_off(node, seen, started)
-        rows.append(
-            (node.address, seen.host, *software, str(len(seen.gpus)), free, *storage, f"{seen.scratch_gib:.0f}", f"{off:.0f} s")
-        )  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    rows = [COLUMNS, *(_row(node) for node in nodes)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(node: Node) -> tuple[str, ...]:
+    seen = node.seen
+    if seen is None:
+        return (node.address, "no answer", *["-"] * (len(COLUMNS) - 2))
+    software = [seen.versions[name] or "-" for name in ("python", "ray", "torch")]
+    free = " ".join(f"{free:.0f}/{total:.0f}" for free, total in seen.gpus) or "-"
+    storage = ["no" if seen.data_error else f"{len(seen.image_sets)} sets", "no" if seen.results_error else "yes"]
+    rest = [f"{seen.scratch_gib:.0f}", f"{node.clock_off:.0f} s off"]
+    return (node.address, seen.host, *software, str(len(seen.gpus)), free, *storage, *rest)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
     python -m cluster.submit -- all --grid GRID --data DATA --results RESULTS
     python -m cluster.submit --address http://127.0.0.1:8265 -- ood --results RESULTS
 
-A thin cover for ``ray job submit``, whose plain command is printed: it takes the commit along (``.git`` does not travel,
-results name the commit), turns token authentication on for itself, and says in a sentence what Ray says in a traceback.
+A thin cover for ``ray job submit``, whose plain command is printed: it takes the commit along (results name it, and
+``.git`` does not travel), turns token authentication on for itself, and says in a sentence what Ray says in a traceback.
 Exit status: Ray's, which is 0 or 1 as the job ends; 2 for a bad request, or a cluster that is not there or refuses it.
 """
 
@@ -22,22 +22,22 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "http://127.0.0.1:8265"
 REASONS = {
     "Failed to connect to Ray": (
-        "No Ray cluster answers at {address}. Start one here with: ray start --head; or bring a remote head's port 8265 "
-        "to this computer (ray dashboard cluster/aws.yaml, kubectl port-forward, ssh -L); or give another --address."
+        "No Ray cluster answers at {address}. Start one here (ray start --head), bring port 8265 of its head to this "
+        "computer (ssh -L 8265:localhost:8265 HEAD, ray dashboard, kubectl port-forward), or give another --address."
     ),
     "AuthenticationError": (
-        "The cluster at {address} refused the token of this computer ({token}). Copy the cluster's token into that file, "
-        "with chmod 600, or name another file in RAY_AUTH_TOKEN_PATH; RAY_AUTH_MODE=token is set."
+        "The cluster at {address} does not take the token that this computer has ({token}). RAY_AUTH_MODE=token is set; "
+        "put the cluster's own token into that file, chmod 600, or name another file in RAY_AUTH_TOKEN_PATH."
     ),
     "exceeds the maximum size": (
-        "The working folder {root} is too large to upload; a job takes 512 MiB of code. Move data and checkpoints out of "
-        "it, or name them in .gitignore or under `excludes` in cluster/runtime_env.yaml."
+        "The working folder {root} is too large to upload: a job takes 512 MiB. Move data and checkpoints out of it, "
+        "or name them in .gitignore or under `excludes` in cluster/runtime_env.yaml."
     ),
 }
 

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
 from analysis import fits, lines
 from analysis.explore import correlate, regress
 from analysis.findings import Finding, decide, judge, overall
 from analysis.fits import TooLittle
 from analysis.resampling import bootstrap, draw, huber_line, lineage_codes, pearson, slope, spearman
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 REFERENCE = Path(os.environ.get("REFERENCE_DATA", Path(__file__).parents[2] / "shared/reference/data"))
 EXACT = 1e-8
@@ -51,7 +52,8 @@ def published() -> list[tuple[str, pd.DataFrame, pd.Series]]:
     for _, row in pd.read_csv(answers / "timm_shift_correlations.csv").iterrows():
         scope = scopes["all_rows" if row["scope"] == "all_rows" else "one_row_per_model"]
         cases.append((f"timm {row['scope']} {row['x']} {row['y']} {row['group']}", scope, row))
-    open_clip = pd.read_csv(answers / "openclip_groups.csv")
+    groups = pd.read_csv(answers / "openclip_groups.csv")[["name", "pretrained", "group"]]
+    open_clip = pd.read_csv(REFERENCE / "open_clip" / "openclip_results.csv").merge(groups, on=["name", "pretrained"])
     for _, row in pd.read_csv(answers / "openclip_shift_correlations.csv").iterrows():
         cases.append((f"open_clip {row['x']} {row['y']} {row['group']}", open_clip, row))
     return cases
@@ -106,7 +108,9 @@ def test_a_row_of_weights_is_the_same_as_repeating_the_models() -> None:
 def test_slope_and_contrast_are_those_of_statsmodels_clustered_with_t() -> None:
     frame = grid(2, lineages=9)
     codes = lineage_codes(frame)
-    fit = sm.OLS(frame["y"], sm.add_constant(frame["x"])).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
+    fit = sm.OLS(frame["y"], sm.add_constant(frame["x"])).fit(
+        cov_type="cluster", cov_kwds={"groups": codes}, use_t=True
+    )
     made = fits.slope(frame, "x", "y")
     assert (made.estimate, made.p) == pytest.approx((fit.params["x"], fit.pvalues["x"]), rel=1e-9)
     assert (made.low, made.high) == pytest.approx(tuple(fit.conf_int().loc["x"]), rel=1e-9)
@@ -138,7 +142,9 @@ def test_within_groups_is_the_partial_correlation_given_the_groups() -> None:
     frame["y"] += frame["source"].map({"a": 0.0, "b": 5.0, "c": -5.0})
     dummies = pd.get_dummies(frame["source"], dtype=float)
     left = [sm.OLS(frame[name], dummies).fit().resid for name in ("x", "y")]
-    assert fits.correlation(frame, "x", "y", within="source").estimate == pytest.approx(stats.pearsonr(*left)[0], abs=1e-12)
+    assert fits.correlation(frame, "x", "y", within="source").estimate == pytest.approx(
+        stats.pearsonr(*left)[0], abs=1e-12
+    )
     pooled = fits.pooled_minus_within(frame, "x", "y", groups="source")
     common = sm.OLS(frame["y"], dummies.assign(x=frame["x"])).fit().params["x"]
     assert pooled.estimate == pytest.approx(stats.linregress(frame["x"], frame["y"])[0] - common, abs=1e-12)
@@ -234,7 +240,7 @@ def test_verdicts_follow_the_written_rule(
 ) -> None:
     made = fits.Estimate(estimate, low, high, p, 10, 5, "method", "formula")
     finding = Finding.of("subject", made, unit="fraction", expected=expected, margin=0.005)
-    other = Finding.of("other", fits.Estimate(1.0, 0.5, 1.5, 0.0001, 10, 5, "", ""), unit="fraction", expected="positive")
+    other = Finding.of("other", fits.Estimate(1.0, 0.5, 1.5, 0.6, 10, 5, "", ""), unit="fraction", expected="positive")
     decided = decide([finding, other])
     assert decided[0].verdict == verdict == judge(decided[0])
     assert overall([decided[0]]) == verdict

@@ -332,6 +332,38 @@ def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
     assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.15)
 
 
+INFLUENCES: dict[str, tuple[Callable[..., estimates.Estimate], Callable[[np.random.Generator], tuple[Any, ...]]]] = {
+    "auroc": (estimates.auroc, lambda rng: tied(drawn_scores(rng))),
+    "aupr_in": (estimates.aupr_in, lambda rng: tied(drawn_scores(rng))),
+    "ece": (estimates.ece, drawn_logs),
+    "temperature": (estimates.temperature, drawn_logits),
+}
+
+
+@pytest.mark.parametrize("name", INFLUENCES)
+def test_influences_equal_what_leaving_an_image_out_does(name: str) -> None:
+    estimate, draw = INFLUENCES[name]
+    arrays = draw(np.random.default_rng(7))
+    found = estimate(*arrays)
+    for sample, influences in enumerate(found.influences):
+        moved = []
+        for left_out in range(len(influences)):
+            paired = name not in TWO_SAMPLES
+            fewer = [np.delete(a, left_out, axis=0) if paired or at == sample else a for at, a in enumerate(arrays)]
+            moved.append((len(influences) - 1) * (found.value - estimate(*fewer).value))
+        centred = influences - influences.mean()
+        # Equal up to terms of order 1 / n, n being 200 or more.
+        assert np.array(moved) - np.mean(moved) == pytest.approx(centred, abs=0.05 * float(centred.std()), rel=0.05)
+
+
+def test_error_of_the_error_ratio_minds_that_a_factor_is_part_of_all() -> None:
+    correct, member = annotated(np.random.default_rng(8), 1.0)
+    every = np.arange(len(correct))
+    left_out = [metrics.error_ratio(correct[every != image], member[every != image]) for image in every]
+    jackknife = np.sqrt((len(every) - 1) * np.var(left_out))
+    assert estimates.error_ratio(correct, member).std_error == pytest.approx(jackknife, rel=0.01)
+
+
 def test_delong_error_equals_the_definition() -> None:
     known, out = tied(scored(np.random.default_rng(5), 1.0))
     wins = (known[:, None] > out) + 0.5 * (known[:, None] == out)

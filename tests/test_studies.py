@@ -15,7 +15,7 @@ import pytest
 from results_by_hand import IDENTITY, clean_set, learned, out_set, show, zero_shot
 
 from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, Record, write_head
-from studies import acceptance, calibration, factors, measurements, ood, prompts, shape, shift
+from studies import acceptance, calibration, estimates, factors, measurements, metrics, ood, prompts, shape, shift
 from studies.measurements import KEY, Measurement
 from studies.study import STUDIES, inputs, measure
 
@@ -141,11 +141,11 @@ def test_ood_has_mcm_for_zero_shot_heads_and_it_is_not_msp(results: Folder) -> N
 
 @pytest.fixture
 def overconfident(results: Folder) -> Folder:
-    """Logits (2, 0) on every image, right on three of four: T = 2 / ln 3 makes the confidence 3/4, in any half."""
-    learned(results, 2)
-    show(results, clean_set(2), [[2, 0]] * 16, [0] * 12 + [1] * 4)
-    # The same, but half are wrong; a third class of the world would be masked away.
-    show(results, ImageSet("hard", "shift", "plain", ("a", "b"), ((0,), (1,))), [[2, 0]] * 8, [0, 1] * 4)
+    """Logits (2, 0) and a class never thought of, right on 3 of 4: T = 2 / ln 3 makes the confidence 3/4 in any half."""
+    learned(results, 3)
+    show(results, clean_set(3), [[2, 0, -1e4]] * 16, [0] * 12 + [1] * 4)
+    # The same, but half are wrong, and the third class, which is not in this set, would win.
+    show(results, ImageSet("hard", "shift", "plain", ("a", "b"), ((0,), (1,))), [[2, 0, 5]] * 8, [0, 1] * 4)
     return results
 
 
@@ -174,6 +174,23 @@ def test_calibration_on_a_shift_uses_the_clean_temperature(overconfident: Folder
     scaled = found["hard", "all", "ece15", "scaled"]
     assert (scaled.value, scaled.n) == (pytest.approx(0.25, abs=1e-8), 8)
     assert ("hard", "all", "temperature", "") not in found
+
+
+def test_calibration_never_tests_on_the_images_that_fitted(results: Folder) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(scale=3, size=(41, 3)), rng.integers(0, 3, 41)
+    labels[:30] = logits[:30].argmax(axis=1)
+    learned(results, 3)
+    show(results, clean_set(3), logits.tolist(), labels.tolist())
+    found = table(calibration.measure(record(results)))
+    assert found["plain", "fit-half", "temperature", ""].n == 21
+    assert found["plain", "test-half", "nll", "scaled"].n == 20
+    halves = [calibration.halve(labels, seed) for seed in range(10)]
+    least = [estimates.temperature(logits[half.test], labels[half.test]).value for half in halves]
+    pairs = zip(halves, least, strict=True)
+    best = [metrics.nll(metrics.log_softmax(logits[half.test], temperature=t), labels[half.test]) for half, t in pairs]
+    # Fitted on the test half itself, the likelihood would be the best that any temperature gives there.
+    assert found["plain", "test-half", "nll", "scaled"].value > np.mean(best) + 0.01
 
 
 def test_calibration_of_a_perfect_model_has_no_temperature(results: Folder, caplog: pytest.LogCaptureFixture) -> None:

@@ -31,7 +31,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 
 def words(text: str) -> str:
     """Machine names within a text, made pretty; other words stay as they are."""
-    pretty = re.sub(r"(?<![\w-])[a-z][a-z0-9_]*(?![\w-])", lambda match: WORDS.get(match.group(), match.group()), text)
+    pretty = re.sub(r"(?<![\w.-])[a-z][a-z0-9_]*(?![\w-])", lambda match: WORDS.get(match.group(), match.group()), text)
     return pretty.replace(" - ", f" {MINUS} ")
 
 

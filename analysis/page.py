@@ -110,7 +110,7 @@ def _evidence_table(findings: Sequence[Finding]) -> str:
     }
     rows = [element("tr", "".join(_evidence_cells(each, domains[each.unit]))) for each in findings]
     head = element("tr", "".join(_cell("th", text, place in NUMERIC) for place, text in enumerate(heads)))
-    return element("table", element("thead", head) + element("tbody", "".join(rows)))
+    return element("table", element("thead", head) + element("tbody", "".join(rows)), class_="evidence")
 
 
 def _evidence_cells(finding: Finding, domain: tuple[float, float]) -> list[str]:
@@ -182,19 +182,21 @@ def sortable(frame: pd.DataFrame, facts: set[str]) -> str:
     head = "".join(_cell("th", text, number) for text, number in zip(heads, numeric, strict=True))
     rows = []
     for values in frame.itertuples(index=False, name=None):
-        cells = [_value(value, column not in facts) for column, value in zip(frame.columns, values, strict=True)]
+        cells = [
+            _value(column, value, column not in facts) for column, value in zip(frame.columns, values, strict=True)
+        ]
         rows.append(element("tr", "".join(cells)))
     return element("table", element("thead", element("tr", head)) + element("tbody", "".join(rows)), class_="sortable")
 
 
-def _value(value: object, share: bool) -> str:
+def _value(column: str, value: object, share: bool) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if pd.isna(value):
             return _cell("td", "", True, data_value="")
         text = display.number(100 * value, 1) if share else f"{value:,g}"
         return _cell("td", text, True, data_value=f"{value:.6g}")
-    text = "" if value is None or value != value else display.words(str(value))
-    return element("td", escape(text), class_="model", title=str(value))
+    text = "" if value is None or value != value else str(value)
+    return element("td", escape(display.words(text) if column == "group" else text), class_="text", title=text)
 
 
 def plain(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

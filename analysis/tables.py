@@ -36,7 +36,7 @@ def models(results: Results) -> pd.DataFrame:
     for conflict in results.sets("conflict"):
         picks[f"{conflict.name} shape bias"] = pick("shape_bias", conflict.name, study="shape", method=("mapped", ""))
     extra = tuple(name for name in ("encoder", "image_size", "params_m", "parent") if name in results.models)
-    return _wide(results, picks, (*FACTS, *extra))
+    return _wide(results, picks, extra)
 
 
 def ood(results: Results) -> pd.DataFrame:
@@ -87,7 +87,8 @@ def heading(column: str) -> str:
     return " ".join(words(part) for part in column.split(" ")).replace("_", " ")
 
 
-def _wide(results: Results, picks: dict[str, Pick], facts: tuple[str, ...] = FACTS) -> pd.DataFrame:
+def _wide(results: Results, picks: dict[str, Pick], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per model that has any of the picks: facts, picks, more facts."""
     columns = {}
     for name, wanted in picks.items():
         try:
@@ -96,5 +97,5 @@ def _wide(results: Results, picks: dict[str, Pick], facts: tuple[str, ...] = FAC
             continue
     if not columns:
         raise NotMeasured("None of this was measured.")
-    wide = results.models[list(facts)].join(pd.DataFrame(columns), how="left")
+    wide = results.models[list(FACTS)].join(pd.DataFrame(columns), how="left").join(results.models[list(more)])
     return wide.dropna(subset=list(columns), how="all").rename_axis("model").reset_index()

@@ -13,15 +13,9 @@ all is well, 1 where there is a problem, 2 where there is no answer.
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.metadata
 import logging
 import os
-import platform
-import shutil
-import socket
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -29,43 +23,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs as pafs
+from cluster import look
+from cluster.look import Seen, last_line, open_folder, put
 
-LIBRARIES = ("ray", "torch", "torchvision", "timm", "open_clip_torch", "numpy", "pandas", "pyarrow", "scipy", "pillow")
-IMPORTS = ("torch", "timm", "open_clip")
 SCRATCH_GIB = 5.0  # decoded images that wait for a model take up to 4 GiB
 GPU_SHARE = 0.5  # of its memory should be free: less means that somebody else is on it
 CLOCK_SECONDS = 60.0
 PATIENCE_SECONDS = 180.0
-GIB = 2**30
+QUIET = {  # Ray reads them when it is imported
+    "RAY_AUTH_MODE": "token",  # a local session turns tokens on by itself, its clients must be told
+    "RAY_BACKEND_LOG_LEVEL": "error",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 COLUMNS = ("node", "host", "python", "ray", "torch", "GPUs", "free GiB", "DATA", "RESULTS", "scratch GiB", "clock")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one place saw.
-
-    Attributes
-    ----------
-    versions : of Python and each library; empty where one is not installed
-    import_errors : one sentence per library that cannot be imported
-    gpus : (free GiB, total GiB) of each GPU that torch sees
-    image_sets : names of the folders in DATA
-    data_error, results_error : why DATA cannot be read, RESULTS not be written to; empty where they can
-    scratch : folder for decoded images; scratch_gib is what is free there
-    clock : seconds since 1970
-    """
-
-    host: str
-    versions: dict[str, str]
-    import_errors: tuple[str, ...]
-    gpus: tuple[tuple[float, float], ...]
-    image_sets: tuple[str, ...]
-    data_error: str
-    results_error: str
-    scratch: str
-    scratch_gib: float
-    clock: float
 
 
 @dataclass(frozen=True)
@@ -79,93 +49,6 @@ class Node:
     clock_off: float = 0.0
 
 
-def look(data: str, results: str, mark: str) -> Seen:
-    """What is seen from where this runs; `mark` is a hidden file of RESULTS that the driver has written."""
-    image_sets, data_error = _read(data)
-    import_errors = tuple(_import_errors())
-    return Seen(
-        host=socket.gethostname(),
-        versions={"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
-        import_errors=import_errors,
-        gpus=() if any(error.startswith("torch:") for error in import_errors) else _gpus(),
-        image_sets=image_sets,
-        data_error=data_error,
-        results_error=_write(results, mark),
-        scratch=tempfile.gettempdir(),
-        scratch_gib=shutil.disk_usage(tempfile.gettempdir()).free / GIB,
-        clock=time.time(),
-    )
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _import_errors() -> Iterator[str]:
-    for name in IMPORTS:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # a broken installation may throw anything
-            yield f"{name}: {_last_line(error)}"
-
-
-def _gpus() -> tuple[tuple[float, float], ...]:
-    import torch
-
-    found = [torch.cuda.mem_get_info(number) for number in range(torch.cuda.device_count())]
-    return tuple((free / GIB, total / GIB) for free, total in found)
-
-
-def _open(uri: str) -> tuple[pafs.FileSystem, str]:
-    if "://" in uri:
-        filesystem, path = pafs.FileSystem.from_uri(uri)
-        return filesystem, path.rstrip("/")
-    return pafs.LocalFileSystem(), str(Path(uri).expanduser().resolve())
-
-
-def _read(data: str) -> tuple[tuple[str, ...], str]:
-    """Names of the image sets in DATA, the first of which is read from; and what went wrong."""
-    try:
-        filesystem, path = _open(data)
-        entries = filesystem.get_file_info(pafs.FileSelector(path))
-        folders = (entry.base_name for entry in entries if entry.type == pafs.FileType.Directory)
-        names = tuple(sorted(name for name in folders if not name.startswith(".")))
-        if not names:
-            return (), f"no image set in {data}"
-        with filesystem.open_input_file(f"{path}/{names[0]}/00000.parquet") as file:
-            file.read(4)
-        return names, ""
-    except (OSError, ValueError) as error:
-        return (), _last_line(error)
-
-
-def _write(results: str, mark: str) -> str:
-    """What hindered this place from seeing `mark` in RESULTS and writing a file of its own, which it deletes."""
-    try:
-        filesystem, path = _open(results)
-        if filesystem.get_file_info(f"{path}/{mark}").type != pafs.FileType.File:
-            return f"{results} is another folder there than for the driver"
-        own = f"{path}/.check-{uuid.uuid4().hex}"
-        _put(filesystem, own)
-        filesystem.delete_file(own)
-    except (OSError, ValueError) as error:
-        return _last_line(error)
-    return ""
-
-
-def _put(filesystem: pafs.FileSystem, path: str) -> None:
-    with filesystem.open_output_stream(path) as file:
-        file.write(b"cluster.check")
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check every node; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cluster.check", description="Whether every node is fit.")
@@ -174,12 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     mark = f".check-{uuid.uuid4().hex}"
     try:
-        filesystem, path = _open(asked.results)
+        filesystem, path = open_folder(asked.results)
         filesystem.create_dir(path, recursive=True)
-        _put(filesystem, f"{path}/{mark}")
+        put(filesystem, f"{path}/{mark}")
     except (OSError, ValueError) as error:
         print(
-            f"error: {asked.results} cannot be written to ({_last_line(error)}). Give another --results.",
+            f"error: {asked.results} cannot be written to ({last_line(error)}). Give another --results.",
             file=sys.stderr,
         )
         return 2
@@ -193,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(data: str, results: str, mark: str) -> int:
-    driver = look(data, results, mark)
+    driver = look.look(data, results, mark)
     nodes = ask_nodes(data, results, mark)
     print(table(nodes))
     found = [problem for node in nodes for problem in problems(node, driver)]
@@ -218,16 +101,17 @@ def ask_nodes(data: str, results: str, mark: str) -> list[Node]:
 
 
 def _connect() -> Any:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     import ray
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local session turns tokens on, its clients must be told
+    ray.cloudpickle.register_pickle_by_value(look)  # a node need not have this code to be looked at
     if "RAY_ADDRESS" in os.environ:
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
             raise NoCluster(
-                f"No cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({_last_line(error)}). See that it runs "
+                f"No cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({last_line(error)}). See that it runs "
                 "and that its token is in ~/.ray/auth_token, or unset RAY_ADDRESS to check this computer alone."
             ) from error
     else:
@@ -245,7 +129,7 @@ def _on(node: str) -> Any:
 
     remote: Any = ray.remote
     here = NodeAffinitySchedulingStrategy(node, soft=False)
-    return remote(num_cpus=0, max_calls=1, max_retries=1, scheduling_strategy=here)(look)
+    return remote(num_cpus=0, max_calls=1, max_retries=1, scheduling_strategy=here)(look.look)
 
 
 def _answer(node: dict[str, Any], reference: Any, started: float) -> Node:
@@ -255,7 +139,7 @@ def _answer(node: dict[str, Any], reference: Any, started: float) -> Node:
     try:
         seen = ray.get(reference, timeout=PATIENCE_SECONDS)
     except ray.exceptions.RayError as error:
-        return Node(address, gpus, None, _last_line(error))
+        return Node(address, gpus, None, last_line(error))
     # The clock was read between asking and answer: this is by how much it is off at least.
     return Node(address, gpus, seen, clock_off=max(0.0, started - seen.clock, seen.clock - time.time()))
 

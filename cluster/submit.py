@@ -6,7 +6,7 @@
     python -m cluster.submit --address http://127.0.0.1:8265 -- ood --results RESULTS
 
 A thin cover for ``ray job submit``, whose plain command is printed: it takes the commit along (results name it, and
-``.git`` does not travel), turns token authentication on for itself, and says in a sentence what Ray says in a traceback.
+``.git`` does not travel), turns token authentication on for itself, and says in a sentence what Ray says at length.
 Exit status: Ray's, which is 0 or 1 as the job ends; 2 for a bad request, or a cluster that is not there or refuses it.
 """
 
@@ -32,7 +32,7 @@ REASONS = {
         "computer (ssh -L 8265:localhost:8265 HEAD, ray dashboard, kubectl port-forward), or give another --address."
     ),
     "AuthenticationError": (
-        "The cluster at {address} does not take the token that this computer has ({token}). RAY_AUTH_MODE=token is set; "
+        "The cluster at {address} does not take the token of this computer ({token}). RAY_AUTH_MODE=token is set; "
         "put the cluster's own token into that file, chmod 600, or name another file in RAY_AUTH_TOKEN_PATH."
     ),
     "exceeds the maximum size": (

@@ -69,8 +69,8 @@ def unreadable(results: Folder) -> list[str]:
         if len(errors):
             first = errors.iloc[0]
             sentences.append(
-                f"{len(errors)} of {image_set.n_images} images of '{image_set.name}' could not be read and are left out "
-                f"for every model; the first is {first['image_id']} ({first['error']})"
+                f"{len(errors)} of {image_set.n_images} images of '{image_set.name}' could not be read and are left "
+                f"out for every model; the first is {first['image_id']} ({first['error']})"
             )
     return sentences
 

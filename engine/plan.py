@@ -63,8 +63,8 @@ class Plan:
             return f"nothing to show: all {self.cells} cells (model, image set) are complete"
         views = sum(need.shard.rows * len(need.models) for need in self.needs)
         text = (
-            f"{self.missing_cells} of {self.cells} cells (model, image set) are incomplete: {len(self.specs)} models to "
-            f"load, {self.images} images in {len(self.needs)} shards to decode, {views} times an image is shown to a model"
+            f"{self.missing_cells} of {self.cells} cells (model, image set) are incomplete: {len(self.specs)} models "
+            f"to load, {self.images} images in {len(self.needs)} shards to decode, {views} times an image meets a model"
         )
         return "\n".join([text, *(f"not at hand: {reason}" for _, reason in self.failed)])
 

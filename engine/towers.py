@@ -20,6 +20,7 @@ from engine.models import LOCAL, BadRequest, ModelSpec
 from engine.preprocess import Pixels, Preprocess, of_open_clip, of_timm
 
 Floats = npt.NDArray[np.float32]
+HUB_FILE = "hf://"
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,21 @@ def _timm(spec: ModelSpec, device: torch.device) -> Tower:
     return Tower(spec, model, embed, geometry, config["mean"], config["std"], device)
 
 
+def _weights(checkpoint: str) -> str:
+    """A tag as it is; the local copy of ``hf://OWNER/REPOSITORY/FILE``, from the hub or its cache."""
+    if not checkpoint.startswith(HUB_FILE):
+        return checkpoint
+    from huggingface_hub import hf_hub_download
+
+    owner, repository, file = checkpoint.removeprefix(HUB_FILE).split("/", 2)
+    return str(hf_hub_download(f"{owner}/{repository}", file))
+
+
 def _open_clip(spec: ModelSpec, device: torch.device) -> Tower:
     import open_clip
 
     local = spec.checkpoint.startswith(LOCAL)
-    name, pretrained = (spec.checkpoint, None) if local else (spec.arch, spec.checkpoint)
+    name, pretrained = (spec.checkpoint, None) if local else (spec.arch, _weights(spec.checkpoint))
     model: Any = open_clip.create_model(name, pretrained=pretrained, device=device, require_pretrained=True)
     model.eval().requires_grad_(requires_grad=False)
     config = open_clip.get_model_preprocess_cfg(model)

@@ -141,7 +141,7 @@ def test_ood_has_mcm_for_zero_shot_heads_and_it_is_not_msp(results: Folder) -> N
 
 @pytest.fixture
 def overconfident(results: Folder) -> Folder:
-    """Logits (2, 0) and a class never thought of, right on 3 of 4: T = 2 / ln 3 makes the confidence 3/4 in any half."""
+    """Logits (2, 0) and a class without a chance, right on 3 of 4: T = 2 / ln 3 makes confidence 3/4 in any half."""
     learned(results, 3)
     show(results, clean_set(3), [[2, 0, -1e4]] * 16, [0] * 12 + [1] * 4)
     # The same, but half are wrong, and the third class, which is not in this set, would win.
@@ -359,7 +359,7 @@ def test_every_study_has_its_module_and_one_question() -> None:
 
 
 def test_measure_travels_and_keys_are_unique(overconfident: Folder) -> None:
-    show(overconfident, out_set("odd"), [[1, 0], [0, 0]], None)
+    show(overconfident, out_set("odd"), [[1, 0, 0], [0, 0, 0]], None)
     travelled = pickle.loads(pickle.dumps(partial(measure, overconfident.path, studies=tuple(STUDIES))))  # noqa: S301
     rows = travelled(NET)
     assert pickle.loads(pickle.dumps(rows)) == rows  # noqa: S301

@@ -15,7 +15,7 @@ import numpy as np
 from engine.miniature.digits import CLASS_NAMES
 from engine.miniature.looks import SHARES, any_factor, draw_factors, ordinary, with_factors
 from engine.miniature.reader import confidence
-from engine.miniature.scenes import Colour, Look, Pixels, Style, draw
+from engine.miniature.scenes import Carrier, Colour, Look, Pixels, Style, draw
 from engine.miniature.sources import any_scan, any_texture
 
 CLEAN_IMAGES = 1500
@@ -28,6 +28,7 @@ HARD_CLASSES = (1, 2, 3, 5, 7, 8, 9)
 POSE_CLASSES = ((0,), (1,), (2,), (3,), (4,), (5,), (6, 9), (7,), (8,))
 SEQUENCES, FRAMES = 30, 15
 CONFLICT_REPEATS = 6
+_CONFLICT_CARRIERS: tuple[Carrier, ...] = ("halo", "card")
 
 Half = Literal[0, 1] | None
 
@@ -121,9 +122,9 @@ def conflict(rng: np.random.Generator) -> Iterator[Drawn]:
     """Shape of one digit, texture of another or (one in ten) of the same, after Geirhos et al. (arXiv:1811.12231)."""
     for number in range(len(CLASS_NAMES) ** 2 * CONFLICT_REPEATS):
         label, texture = number // 10 % 10, number % 10
-        look = ordinary(rng, texture)
+        look, carrier = ordinary(rng, texture), _CONFLICT_CARRIERS[number // 100 % 2]
         # The shape stands out less than elsewhere, else it would decide alone.
-        look = replace(look, ink=_between(look.ink, look.tint_end, 0.6))
+        look = replace(look, ink=_between(look.ink, look.tint_end, 0.7), carrier=carrier)
         yield replace(_drawn(rng, label, look), notes={"texture": texture})
 
 

@@ -63,12 +63,12 @@ _LAION: tuple[tuple[Style, float], ...] = (
 
 SOURCES: dict[str, Source] = {
     "WIT-mini": Source(6000, _WIT, own=0.35, other=0.25, rare=0.03),
-    "LAION-mini-S": Source(2000, _LAION, own=0.45, other=0.15, vague=0.12, wrong=0.06),
-    "LAION-mini-M": Source(6000, _LAION, own=0.45, other=0.15, vague=0.12, wrong=0.06),
-    "LAION-mini-L": Source(16000, _LAION, own=0.45, other=0.15, vague=0.12, wrong=0.06),
-    "Digits-1K": Source(4000, (("photo", 1.0),), own=0.80, other=0.0),
+    "LAION-mini-S": Source(2000, _LAION, own=0.40, other=0.15, vague=0.12, wrong=0.06),
+    "LAION-mini-M": Source(6000, _LAION, own=0.40, other=0.15, vague=0.12, wrong=0.06),
+    "LAION-mini-L": Source(16000, _LAION, own=0.40, other=0.15, vague=0.12, wrong=0.06),
+    "Digits-1K": Source(4000, (("photo", 1.0),), own=0.85, other=0.0),
     "Digits-21": Source(
-        12000, (("photo", 0.90), ("painted", 0.04), ("cartoon", 0.03), ("pixel", 0.03)), own=0.75, other=0.03, rare=0.05
+        12000, (("photo", 0.90), ("painted", 0.04), ("cartoon", 0.03), ("pixel", 0.03)), own=0.80, other=0.03, rare=0.05
     ),
 }
 

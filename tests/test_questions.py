@@ -1,0 +1,115 @@
+"""Questions on a simulated grid: they find what was planted, and leave out what is not there, with the reason."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+from simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
+
+import analysis
+from analysis import evidence, questions
+from analysis.findings import Finding, table
+from analysis.ledger import Ledger, ask, claim, origin
+from analysis.questions import QUESTIONS
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    return ask(analysis.load(simulate(tmp_path_factory.mktemp("results"), lineages=5)))
+
+
+def one(ledger: Ledger, question: str, subject: str, unit: str | None = None) -> Finding:
+    found = [each for each in ledger.of(question) if each.subject == subject and unit in (None, each.unit)]
+    assert len(found) == 1, [each.subject for each in ledger.of(question)]
+    return found[0]
+
+
+def test_every_question_states_its_expectation_and_where_it_comes_from() -> None:
+    for question in QUESTIONS:
+        assert claim(question).endswith("."), question
+        assert origin(question), question
+        assert len(inspect.signature(question).parameters) == 1
+
+
+def test_slopes_by_training_source_are_the_planted_ones(ledger: Ledger) -> None:
+    for out_set in OUT:
+        for source, slope in SLOPES.items():
+            found = one(ledger, "accuracy_and_ood_detection", f"{source}, {out_set}", "slope")
+            assert found.low < slope < found.high
+            assert found.estimate == pytest.approx(slope, abs=0.1)
+            assert (found.n, found.lineages) == (10, 5)
+        assert one(ledger, "accuracy_and_ood_detection", f"within sources, {out_set}").verdict == "supported"
+
+
+PLANTS = [
+    *(("fine_tuning_routes", f"intermediate - direct, {name}", PLANTED["route"]) for name in OUT),
+    ("shape_bias_by_group", "zero_shot_clip - standard, pets-conflict", PLANTED["shape_bias"]),
+    ("fine_tuning_and_shape_bias", "child - parent, pets-conflict", PLANTED["finetuned_shape_bias"]),
+    ("calibration_before_scaling", f"zero_shot_clip - standard, {CLEAN}", PLANTED["raw"]),
+    ("fine_tuning_and_calibration", f"child - parent, {CLEAN}", -PLANTED["raw"]),
+    ("calibration_after_scaling", f"zero_shot_clip - standard, {CLEAN}", -0.03),
+    ("prompt_sets", "top1, prompts 'name' - 'openai80'", PLANTED["prompts"]["name"]),
+    ("prompt_sets", "auroc, prompts 'photo' - 'openai80'", -PLANTED["prompts"]["photo"]),
+]
+
+
+@pytest.mark.parametrize(("question", "subject", "planted"), PLANTS)
+def test_planted_differences_are_found(ledger: Ledger, question: str, subject: str, planted: float) -> None:
+    assert one(ledger, question, subject).estimate == pytest.approx(planted, abs=0.012)
+
+
+def test_verdicts_say_what_was_planted(ledger: Ledger) -> None:
+    verdicts = {
+        "fine_tuning_routes": "supported",
+        "shape_bias_by_group": "supported",
+        "fine_tuning_and_shape_bias": "supported",
+        "accuracy_under_shift": "supported",
+        "fine_tuning_and_calibration": "contradicted",  # planted the other way round
+        "temperature_under_shift": "supported",
+        "acceptance": "supported",
+    }
+    for question, verdict in verdicts.items():
+        assert {each.verdict for each in ledger.of(question)} == {verdict}, question
+    assert one(ledger, "factor_robustness", f"color, {CLEAN}").verdict == "supported"
+    assert one(ledger, "factor_robustness", f"pose, {CLEAN}").verdict == "supported"
+    pattern = one(ledger, "factor_robustness", f"pattern, {CLEAN}")
+    assert pattern.verdict == ""  # nothing was expected of it
+    assert pattern.estimate == pytest.approx(0, abs=0.01)
+
+
+def test_p_values_are_adjusted_over_the_whole_ledger(ledger: Ledger) -> None:
+    tested = [each for each in ledger.findings if each.p_adjusted is not None]
+    assert len(tested) > 30
+    smallest = min(tested, key=lambda each: each.p)
+    assert smallest.p_adjusted == pytest.approx(len(tested) * smallest.p)
+    frame = table(ledger.findings)
+    assert len(frame) == len(ledger.findings)
+    assert frame["low"].isna().sum() == sum(each.low is None for each in ledger.findings)
+
+
+def test_what_is_not_there_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    simulate(tmp_path, lineages=3)
+    for name in ("prompts", "shape", "calibration"):
+        (tmp_path / "measurements" / f"{name}.parquet").unlink()
+    made = ask(analysis.load(tmp_path))
+    missing = {each.question: each.reason for each in made.left_out}
+    assert "python -m studies prompts" in missing["prompt_sets"]
+    assert "No metric 'shape_bias'" in missing["shape_bias_by_group"]
+    assert {"calibration_before_scaling", "temperature_under_shift"} <= set(missing)
+    assert not made.of("prompt_sets")
+    assert one(made, "accuracy_under_shift", SHIFTS[0]).verdict == "supported"
+
+
+def test_one_lineage_alone_decides_nothing(tmp_path: Path) -> None:
+    made = ask(analysis.load(simulate(tmp_path, lineages=1)))
+    by_source = [each for each in made.of("accuracy_and_ood_detection") if each.unit == "slope"]
+    assert all(each.low is None and "1 lineage" in each.note for each in by_source)
+    assert {each.verdict for each in made.of("shape_bias_by_group")} == {"undecided"}
+
+
+def test_questions_go_by_role_and_facts_alone() -> None:
+    text = inspect.getsource(questions) + inspect.getsource(evidence)
+    for name in ("digits", "letters", "textures", "imagenet-", "inaturalist"):
+        assert name not in text.lower(), name

@@ -1,0 +1,188 @@
+"""The report: its numbers are those of the findings, its bytes are decided by the results, its text cannot do harm."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from simulated import SLOPES, simulate
+
+from analysis import display, page
+from analysis.__main__ import main
+from analysis.charts import FIGURES
+from analysis.findings import Finding
+from analysis.fits import Estimate
+from engine.files import Folder
+from engine.predictions import write_models
+from studies.measurements import Measurement, write
+
+HOSTILE = "<script>alert(1)</script>\"'&" + "x" * 300 + "\u202eabc"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate(tmp_path_factory.mktemp("results"), lineages=3)
+
+
+@pytest.fixture(scope="module")
+def folder(results: Path) -> Path:
+    assert main(["--results", str(results)]) == 0
+    return results / "report"
+
+
+class Text(HTMLParser):
+    """The text of a page, its tags, and what stands in its scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.tags, self.inside = [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the tag and its attributes."""
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave the tag."""
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        """Keep what a reader sees."""
+        if self.inside not in ("script", "style"):
+            self.text.append(data)
+
+
+def test_the_folder_has_a_page_findings_tables_and_figures(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["figures", "findings.csv", "index.html", "tables"]
+    assert sorted(path.stem for path in (folder / "figures").iterdir()) == sorted(figure.name for figure in FIGURES)
+    assert sorted(path.stem for path in (folder / "tables").iterdir()) == [
+        "calibration",
+        "factors",
+        "models",
+        "ood",
+        "shift",
+    ]
+    for path in (folder / "figures").iterdir():
+        assert path.read_text().count("<path") > 10, path
+    assert (folder / "index.html").stat().st_size < 2_000_000
+
+
+def test_the_page_shows_the_planted_slopes_as_the_findings_have_them(folder: Path) -> None:
+    findings = pd.read_csv(folder / "findings.csv")
+    html = (folder / "index.html").read_text()
+    for source, planted in SLOPES.items():
+        rows = findings[(findings["subject"] == f"{source}, letters") & (findings["unit"] == "slope")]
+        assert len(rows) == 1
+        row = rows.iloc[0]
+        assert row["low"] < planted < row["high"]
+        shown = re.search(rf"<td[^>]*>{source}, letters \(slope\)</td><td[^>]*>([^<]*)</td>", html)
+        assert shown is not None
+        assert shown.group(1) == display.number(row["estimate"])
+
+
+def test_the_summary_counts_what_there_is(folder: Path) -> None:
+    text = "".join(Text((folder / "index.html").read_text()).text)
+    assert "48 models in 15 lineages: 18 zero-shot CLIP, 18 fine-tuned CLIP, 6 more data and 6 standard." in text
+    assert "240 images of 6 sets (1 clean, 2 shift, 2 out-of-distribution and 1 cue-conflict)" in text
+    assert "1 image could not be read and is left out for every model." in text
+
+
+def test_a_sentence_changes_with_its_finding() -> None:
+    def said(estimate: float) -> str:
+        made = Estimate(estimate, estimate - 0.01, estimate + 0.01, 0.001, 20, 5, "", "")
+        return page.gist([Finding.of("child - parent, pets", made, unit="fraction", expected="negative")], [])
+
+    assert said(-0.2) == "Child \N{MINUS SIGN} parent, pets, \N{MINUS SIGN}20.0 points " \
+        "[\N{MINUS SIGN}21.0 to \N{MINUS SIGN}19.0]; n = 20 in 5 lineages."  # fmt: skip
+    assert "+3.0 points [+2.0 to +4.0]" in said(0.03)
+
+
+def test_equal_results_make_equal_bytes(results: Path, folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "analysis", "--results", str(results), "--out", str(tmp_path / "again")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "again" / "index.html")
+    first = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    second = {path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")}
+    assert first == second
+
+
+def test_the_page_asks_no_network_for_anything(folder: Path) -> None:
+    parsed = Text((folder / "index.html").read_text())
+    for tag, attributes in parsed.tags:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:")), (tag, attributes)
+    policies = [attributes["content"] for tag, attributes in parsed.tags if attributes.get("http-equiv")]
+    assert len(policies) == 1
+    assert policies[0].startswith("default-src 'none';")
+    assert "http" not in policies[0]
+    assert (folder / "index.html").read_text().count("window.vegaEmbed") == 1
+
+
+def hostile_results(tmp_path: Path) -> Path:
+    """Results in which a model, a source, a lineage and an image set carry markup in their names."""
+    simulate(tmp_path, lineages=3)
+    models = Folder.of(tmp_path).read("models.parquet").to_pandas()
+    known = models["name"].iloc[0]
+    rename = {known: HOSTILE}
+    models = models.assign(name=models["name"].replace(rename), parent=models["parent"].replace(rename))
+    models["train_source"] = models["train_source"].replace({"SRC-small": "</script><img src=x onerror=alert(2)>"})
+    models["lineage"] = models["lineage"].replace({"SRC-large-0": "<b>bold</b>"})
+    write_models(Folder.of(tmp_path), models)
+    folder = Folder.of(tmp_path) / "measurements"
+    for file in folder.files():
+        rows = folder.read(file).to_pandas().replace({"model": rename})
+        made = [Measurement(*row) for row in rows.itertuples(index=False, name=None)]
+        write(Folder.of(tmp_path), file.removesuffix(".parquet"), made, {"note": "</script><script>alert(3)</script>"})
+    return tmp_path
+
+
+def test_hostile_names_do_no_harm(folder: Path, tmp_path: Path) -> None:
+    assert main(["--results", str(hostile_results(tmp_path))]) == 0
+    parsed = Text((tmp_path / "report" / "index.html").read_text())
+    harmless = Text((folder / "index.html").read_text())
+    assert [tag for tag, _ in parsed.tags if tag == "script"] == [tag for tag, _ in harmless.tags if tag == "script"]
+    assert not [tag for tag, _ in parsed.tags if tag in ("img", "iframe")]
+    assert not [attributes for _, attributes in parsed.tags if any(name.startswith("on") for name in attributes)]
+    assert HOSTILE in "".join(parsed.text)
+
+
+def test_a_folder_without_results_is_one_sentence_and_status_two(tmp_path: Path) -> None:
+    for results in (tmp_path / "nowhere", tmp_path):
+        done = subprocess.run(
+            [sys.executable, "-m", "analysis", "--results", results], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert "python -m studies all" in done.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_figure_that_cannot_be_drawn_is_left_out_and_named(results: Path, tmp_path: Path) -> None:
+    simulate(tmp_path, lineages=3)
+    assert main(["--results", str(tmp_path)]) == 0
+    (tmp_path / "measurements" / "prompts.parquet").unlink()
+    assert main(["--results", str(tmp_path)]) == 0
+    assert not (tmp_path / "report" / "figures" / "prompts.svg").exists()
+    text = "".join(Text((tmp_path / "report" / "index.html").read_text()).text)
+    assert "Not drawn, for want of measurements: Prompt sets." in text
+    assert "Make it with: python -m studies prompts" in text
+
+
+def test_ray_and_torch_are_not_needed(results: Path, tmp_path: Path) -> None:
+    check = (
+        "import sys; sys.modules.update({name: None for name in ('ray', 'torch', 'timm', 'open_clip', 'sklearn')})\n"
+        f"from analysis.__main__ import main; sys.exit(main(['--results', {str(results)!r}, '--out', {str(tmp_path)!r}]))"
+    )
+    started = time.process_time()
+    subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+    assert (tmp_path / "index.html").exists()
+    assert time.process_time() - started < 12

@@ -1,0 +1,114 @@
+"""The report in a browser: charts drawn, nothing on the console, nothing asked of a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from simulated import simulate
+from test_report import HOSTILE, hostile_results
+
+from analysis.__main__ import main
+from analysis.charts import FIGURES
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this computer; Debian's package is 'chromium'")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run",
+    "--disable-component-update", "--disable-default-apps", "--disable-extensions", "--virtual-time-budget=20000",
+    "--enable-logging=stderr", "--v=0",
+)  # fmt: skip
+PROBE = """
+<script>
+window.addEventListener("load", () => setTimeout(() => {
+  const table = document.querySelector("#table-ood table");
+  const head = table.querySelectorAll("th")[3];
+  const values = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[3].dataset.value || row.cells[3].textContent));
+  head.querySelector("button").click();
+  const up = values();
+  head.querySelector("button").click();
+  document.body.dataset.sorted = JSON.stringify([head.getAttribute("aria-sort"), up, values()]);
+}, 3000));
+</script>
+"""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a browser made of a page: the document after its scripts ran, its console, the URLs it asked for."""
+
+    document: str
+    console: list[str]
+    urls: set[str]
+
+
+def visit(path: Path, folder: Path) -> Visit:
+    """Open a page in a fresh profile, and wait until it has come to rest."""
+    net_log = folder / "net.json"
+    command = [str(BROWSER), *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={net_log}", "--dump-dom"]
+    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return Visit(done.stdout, console, set(re.findall(r'"url":"((?:https?|wss?|ftp)://[^"]*)"', net_log.read_text())))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = simulate(tmp_path_factory.mktemp("results"), lineages=3)
+    assert main(["--results", str(folder)]) == 0
+    return folder
+
+
+def test_charts_are_drawn_without_an_error_or_a_request(results: Path, tmp_path: Path) -> None:
+    seen = visit(results / "report" / "index.html", tmp_path)
+    assert seen.console == []
+    assert seen.urls == set()
+    assert seen.document.count("data-drawn") >= len(FIGURES)
+    for figure in FIGURES:
+        place = seen.document.split(f'id="chart-{figure.name}"', 1)[1].split("</figure>", 1)[0]
+        marks = re.findall(r'<path aria-label="[^"]*" role="graphics-symbol"', place)
+        assert len(marks) >= 12, (figure.name, len(marks))
+
+
+def test_the_check_itself_sees_requests_and_errors(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text('<script>console.error("planted"); fetch("http://127.0.0.1:9/x").catch(() => 0)</script>')
+    seen = visit(page, tmp_path)
+    assert any("planted" in line for line in seen.console)
+    assert "http://127.0.0.1:9/x" in seen.urls
+
+
+def test_the_page_may_not_ask_even_if_it_wanted_to(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "asks.html"
+    html = (results / "report" / "index.html").read_text()
+    page.write_text(html.replace("</body>", '<script>fetch("http://127.0.0.1:9/x").catch(() => 0)</script></body>'))
+    seen = visit(page, tmp_path)
+    assert "http://127.0.0.1:9/x" not in seen.urls
+    assert any("Content Security Policy" in line for line in seen.console)
+
+
+def test_a_click_on_a_heading_sorts_the_table(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "sorts.html"
+    page.write_text((results / "report" / "index.html").read_text().replace("</body>", PROBE + "</body>"))
+    found = re.search(r'data-sorted="([^"]*)"', visit(page, tmp_path).document)
+    assert found is not None
+    direction, up, down = json.loads(found.group(1).replace("&quot;", '"'))
+    assert direction == "descending"
+    assert up == sorted(up)
+    assert down == up[::-1] or down == sorted(up, reverse=True)
+    assert len(set(up)) > 10
+
+
+def test_hostile_names_run_no_script(tmp_path: Path) -> None:
+    results = hostile_results(tmp_path / "results")
+    assert main(["--results", str(results)]) == 0
+    seen = visit(results / "report" / "index.html", tmp_path)
+    assert seen.console == []
+    assert seen.urls == set()
+    assert "alert(1)" in HOSTILE
+    assert seen.document.count("data-drawn") >= len(FIGURES)
+    assert "<img" not in seen.document

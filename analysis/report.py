@@ -14,6 +14,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import vl_convert
 
@@ -28,7 +29,7 @@ from studies.measurements import digest
 
 log = logging.getLogger(__name__)
 LIBRARIES = ("numpy", "pandas", "scipy", "statsmodels", "altair", "vl-convert-python")
-VEGA_LITE = "6.1"
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 

@@ -32,7 +32,6 @@ CLOCK_SECONDS = 60.0
 PATIENCE_SECONDS = 180.0
 QUIET = {  # Ray reads them when it is imported
     "RAY_AUTH_MODE": "token",  # a local session turns tokens on by itself, its clients must be told
-    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 COLUMNS = ("node", "host", "python", "ray", "torch", "GPUs", "free GiB", "DATA", "RESULTS", "scratch GiB", "clock")
@@ -105,7 +104,8 @@ def _connect() -> Any:
         os.environ.setdefault(name, value)
     import ray
 
-    ray.cloudpickle.register_pickle_by_value(look)  # a node need not have this code to be looked at
+    by_value: Any = ray.cloudpickle.register_pickle_by_value
+    by_value(look)  # a node need not have this code to be looked at
     if "RAY_ADDRESS" in os.environ:
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)

@@ -66,7 +66,9 @@ def world(data: Path) -> None:
     prepared(data, "greys", "out", rows(10, labels=(None,), seed=3))
 
 
-def save_timm(folder: Path, arch: str = "resnet18", *, classes: int = 3, seed: int = 0, **model_args: Any) -> None:
+def save_timm(
+    folder: Path, arch: str = "resnet18", *, classes: int = 3, seed: int = 0, pixels: int = 32, **model_args: Any
+) -> None:
     """A timm model with random weights, as a folder that timm loads."""
     import timm
     import torch
@@ -76,7 +78,7 @@ def save_timm(folder: Path, arch: str = "resnet18", *, classes: int = 3, seed: i
     model = timm.create_model(arch, pretrained=False, num_classes=classes, **model_args)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
-    size = model_args.get("img_size", 32)
+    size = model_args.get("img_size", pixels)
     config = {
         "architecture": arch,
         "num_classes": classes,

@@ -6,13 +6,13 @@ import inspect
 from pathlib import Path
 
 import pytest
-from simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
 
 import analysis
 from analysis import evidence, questions
 from analysis.findings import Finding, table
 from analysis.ledger import Ledger, ask, claim, origin
 from analysis.questions import QUESTIONS
+from tests.simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,9 @@ def test_one_lineage_alone_decides_nothing(tmp_path: Path) -> None:
     made = ask(analysis.load(simulate(tmp_path, lineages=1)))
     by_source = [each for each in made.of("accuracy_and_ood_detection") if each.unit == "slope"]
     assert all(each.low is None and "1 lineage" in each.note for each in by_source)
-    assert {each.verdict for each in made.of("shape_bias_by_group")} == {"undecided"}
+    assert one(made, "shape_bias_by_group", "zero_shot_clip - standard, pets-conflict").verdict == "undecided"
+    # The fine-tuned models share the three lineages of their parents, one for each source.
+    assert one(made, "shape_bias_by_group", "zero_shot_clip - clip_ft, pets-conflict").lineages == 3
 
 
 def test_questions_go_by_role_and_facts_alone() -> None:

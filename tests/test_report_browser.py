@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from simulated import simulate
-from test_report import HOSTILE, hostile_results
 
 from analysis.__main__ import main
 from analysis.charts import FIGURES
+from tests.simulated import simulate
+from tests.test_report import HOSTILE, hostile_results
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this computer; Debian's package is 'chromium'")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+    "--no-first-run",
     "--disable-component-update", "--disable-default-apps", "--disable-extensions", "--virtual-time-budget=20000",
     "--enable-logging=stderr", "--v=0",
 )  # fmt: skip
@@ -27,8 +28,8 @@ PROBE = """
 <script>
 window.addEventListener("load", () => setTimeout(() => {
   const table = document.querySelector("#table-ood table");
-  const head = table.querySelectorAll("th")[3];
-  const values = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[3].dataset.value || row.cells[3].textContent));
+  const head = table.querySelectorAll("th")[4];
+  const values = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[4].dataset.value));
   head.querySelector("button").click();
   const up = values();
   head.querySelector("button").click();

@@ -78,14 +78,14 @@ def test_a_model_without_the_pick_is_left_out_and_a_head_can_be_named(results: a
 @pytest.mark.parametrize(
     ("pick", "sentence"),
     [
-        (analysis.pick("top-1", "clean"), "No metric 'top-1' for pick('top-1', 'clean', subset='all'). Nearest: 'top1'."),
-        (analysis.pick("auroc", "fair"), "No image set 'fair' for pick('auroc', 'fair', subset='all'). Nearest: 'far'."),
+        (analysis.pick("top-1", "clean"), "No metric 'top-1' for pick('top-1', 'clean', subset='all'). Nearest: 'top1"),
+        (analysis.pick("auroc", "fair"), "No image set 'fair' for pick('auroc', 'fair', subset='all'). Nearest: 'far'"),
         (analysis.pick("auroc", "far", method="mmc"), "Nearest: 'mcm'."),
         (analysis.pick("auroc", "far", method=("a", "b")), "No method 'a' or 'b'"),
         (analysis.pick("auroc", "far", study="odd"), "Nearest: 'ood'."),
         (analysis.pick("top1", "clean", head="nam"), "No head 'nam'"),
         (analysis.pick("auroc", "far", subset="zzz"), "There is: 'all'."),
-        (analysis.pick("auroc", "far"), "means 2 numbers of model 'clip.wit': method is 'mcm', 'msp'. Name one, as in method='mcm'."),
+        (analysis.pick("auroc", "far"), "of model 'clip.wit': method is 'mcm', 'msp'. Name one, as in method='mcm'"),
     ],
 )  # fmt: skip
 def test_what_is_absent_or_ambiguous_is_said_in_one_sentence(

@@ -5,22 +5,30 @@ from __future__ import annotations
 import inspect
 import logging
 import pickle
-from collections.abc import Iterable
 from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from results_by_hand import IDENTITY, clean_set, learned, out_set, show, zero_shot
 
-from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, Record, write_head
-from studies import acceptance, calibration, estimates, factors, measurements, metrics, ood, prompts, shape, shift
-from studies.measurements import KEY, Measurement
+from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, write_head
+from studies import acceptance, measurements, ood, prompts, shape, shift
+from studies.measurements import KEY
 from studies.study import STUDIES, inputs, measure
-
-NET = "net.hand"
-Key = tuple[str, str, str, str]
+from tests.results_by_hand import (
+    IDENTITY,
+    NET,
+    clean_set,
+    learned,
+    one_hot,
+    out_set,
+    overconfident,
+    record,
+    show,
+    table,
+    zero_shot,
+)
 
 
 @pytest.fixture
@@ -28,20 +36,10 @@ def results(tmp_path: Path) -> Folder:
     return Folder.of(tmp_path / "results")
 
 
-def record(results: Folder) -> Record:
-    return Record.of(results, NET)
-
-
-def table(rows: Iterable[Measurement]) -> dict[Key, Measurement]:
-    """Measurements by image set, subset, metric and method."""
-    found = list(rows)
-    by_key = {(row.image_set, row.subset, row.metric, row.method): row for row in found}
-    assert len(by_key) == len(found)
-    return by_key
-
-
-def one_hot(classes: Iterable[int], of: int, height: float = 1.0) -> list[list[float]]:
-    return (height * np.eye(of)[list(classes)]).tolist()
+@pytest.fixture
+def calibrated(results: Folder) -> Folder:
+    overconfident(results)
+    return results
 
 
 # --- shift -----------------------------------------------------------------------------------------------------------
@@ -134,128 +132,6 @@ def test_ood_has_mcm_for_zero_shot_heads_and_it_is_not_msp(results: Folder) -> N
     # 2 exp(-0.1) = 1.81 against exp(-0.08) + exp(-1) = 1.29, so the out image is the surer one.
     assert found["odd", "all", "auroc", "msp"].value == 1.0
     assert found["odd", "all", "auroc", "mcm"].value == 0.0
-
-
-# --- calibration -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def overconfident(results: Folder) -> Folder:
-    """Logits (2, 0) and a class without a chance, right on 3 of 4: T = 2 / ln 3 makes confidence 3/4 in any half."""
-    learned(results, 3)
-    show(results, clean_set(3), [[2, 0, -1e4]] * 16, [0] * 12 + [1] * 4)
-    # The same, but half are wrong, and the third class, which is not in this set, would win.
-    show(results, ImageSet("hard", "shift", "plain", ("a", "b"), ((0,), (1,))), [[2, 0, 5]] * 8, [0, 1] * 4)
-    return results
-
-
-def test_calibration_before_and_after_on_the_same_half(overconfident: Folder) -> None:
-    found = table(calibration.measure(record(overconfident)))
-    fitted = found["plain", "fit-half", "temperature", ""]
-    assert (fitted.value, fitted.n) == (pytest.approx(2 / np.log(3), abs=1e-8), 8)
-    confidence = 1 / (1 + np.exp(-2))
-    raw = found["plain", "test-half", "ece15", "raw"]
-    assert (raw.value, raw.n) == (pytest.approx(confidence - 0.75), 8)
-    # The gap of an image is correct - confidence; correct is 6 of 8.
-    assert raw.std_error == pytest.approx(np.sqrt(0.75 * 0.25 / 7))
-    assert found["plain", "test-half", "ece15", "scaled"].value == pytest.approx(0, abs=1e-8)
-    assert found["plain", "test-half", "nll", "raw"].value == pytest.approx(
-        -0.75 * np.log(confidence) - 0.25 * np.log(1 - confidence)
-    )
-    entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
-    assert found["plain", "test-half", "nll", "scaled"].value == pytest.approx(entropy)
-    assert found["plain", "test-half", "brier", "scaled"].value == pytest.approx(0.375)
-    assert found["plain", "test-half", "ece15_equal_mass", "raw"].value > 0
-
-
-def test_calibration_on_a_shift_uses_the_clean_temperature(overconfident: Folder) -> None:
-    found = table(calibration.measure(record(overconfident)))
-    assert found["hard", "all", "ece15", "raw"].value == pytest.approx(1 / (1 + np.exp(-2)) - 0.5)
-    scaled = found["hard", "all", "ece15", "scaled"]
-    assert (scaled.value, scaled.n) == (pytest.approx(0.25, abs=1e-8), 8)
-    assert ("hard", "all", "temperature", "") not in found
-
-
-def test_calibration_never_tests_on_the_images_that_fitted(results: Folder) -> None:
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(scale=3, size=(41, 3)), rng.integers(0, 3, 41)
-    labels[:30] = logits[:30].argmax(axis=1)
-    learned(results, 3)
-    show(results, clean_set(3), logits.tolist(), labels.tolist())
-    found = table(calibration.measure(record(results)))
-    assert found["plain", "fit-half", "temperature", ""].n == 21
-    assert found["plain", "test-half", "nll", "scaled"].n == 20
-    halves = [calibration.halve(labels, seed) for seed in range(10)]
-    least = [estimates.temperature(logits[half.test], labels[half.test]).value for half in halves]
-    pairs = zip(halves, least, strict=True)
-    best = [metrics.nll(metrics.log_softmax(logits[half.test], temperature=t), labels[half.test]) for half, t in pairs]
-    # Fitted on the test half itself, the likelihood would be the best that any temperature gives there.
-    assert found["plain", "test-half", "nll", "scaled"].value > np.mean(best) + 0.01
-
-
-def test_calibration_of_a_perfect_model_has_no_temperature(results: Folder, caplog: pytest.LogCaptureFixture) -> None:
-    learned(results, 2)
-    show(results, clean_set(2), [[2, 0], [0, 2]] * 8, [0, 1] * 8)
-    with caplog.at_level(logging.INFO):
-        found = table(calibration.measure(record(results)))
-    assert {key[3] for key in found} == {"raw"}
-    assert "nothing is scaled, since No temperature" in caplog.text
-
-
-def test_halves_are_stratified_disjoint_seeded_and_whole() -> None:
-    labels = np.repeat([0, 1, 2], [10, 7, 4])
-    halves = [calibration.halve(labels, seed) for seed in (0, 0, 1)]
-    for half in halves:
-        assert sorted([*half.fit, *half.test]) == list(range(21))
-        for label, n in enumerate((10, 7, 4)):
-            assert abs((labels[half.fit] == label).sum() - n / 2) <= 0.5
-    assert halves[0].fit.tolist() == halves[1].fit.tolist() != halves[2].fit.tolist()
-
-
-# --- factors ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def annotated(results: Folder) -> Folder:
-    """40 pose (30 right), 30 texture (15 right, all also pose), 5 rare, 10 prototypes, 20 without annotation."""
-    learned(results, 2)
-    right = [1] * 30 + [0] * 10 + [1] * 15 + [0] * 15 + [1] * 5 + [0] * 10 + [0] * 20
-    show(
-        results,
-        clean_set(2),
-        one_hot([1 - each for each in right], 2),
-        [0] * 105,
-        top_factor=["pose"] * 40 + ["texture"] * 30 + ["rare"] * 5 + [None] * 30,
-        factors=[["pose"]] * 40 + [["pose", "texture"]] * 30 + [["rare"]] * 5 + [[]] * 10 + [None] * 20,
-        prototype=[False] * 75 + [True] * 10 + [None] * 20,
-    )
-    return results
-
-
-def test_factors_by_hand(annotated: Folder) -> None:
-    found = table(factors.measure(record(annotated)))
-    for method in ("top", "multi"):
-        overall = found["plain", "annotated", "top1", method]
-        assert (overall.value, overall.n) == (pytest.approx(50 / 75), 75)
-    assert found["plain", "pose", "top1", "top"].value == 0.75
-    assert found["plain", "pose", "error_ratio", "top"].value == pytest.approx(0.25 / (25 / 75))
-    assert found["plain", "texture", "error_ratio", "top"].value == pytest.approx(0.5 / (25 / 75))
-    assert found["plain", "texture", "error_ratio", "top"].n == 30
-    assert found["plain", "pose", "top1", "multi"].value == pytest.approx(45 / 70)
-    assert found["plain", "pose", "top1", "multi"].n == 70
-
-
-def test_factors_with_few_images_are_left_out_and_named(annotated: Folder, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        found = table(factors.measure(record(annotated)))
-    assert {key[1] for key in found} == {"annotated", "pose", "texture"}
-    assert "fewer than 30 images: rare" in caplog.text
-
-
-def test_factors_need_annotations(results: Folder) -> None:
-    learned(results, 2)
-    show(results, clean_set(2), [[1, 0]], [0])
-    assert list(factors.measure(record(results))) == []
 
 
 # --- shape -----------------------------------------------------------------------------------------------------------
@@ -358,9 +234,9 @@ def test_every_study_has_its_module_and_one_question() -> None:
     assert len(STUDIES) == 7
 
 
-def test_measure_travels_and_keys_are_unique(overconfident: Folder) -> None:
-    show(overconfident, out_set("odd"), [[1, 0, 0], [0, 0, 0]], None)
-    travelled = pickle.loads(pickle.dumps(partial(measure, overconfident.path, studies=tuple(STUDIES))))  # noqa: S301
+def test_measure_travels_and_keys_are_unique(calibrated: Folder) -> None:
+    show(calibrated, out_set("odd"), [[1, 0, 0], [0, 0, 0]], None)
+    travelled = pickle.loads(pickle.dumps(partial(measure, calibrated.path, studies=tuple(STUDIES))))  # noqa: S301
     rows = travelled(NET)
     assert pickle.loads(pickle.dumps(rows)) == rows  # noqa: S301
     assert {row.study for row in rows} == {"shift", "ood", "calibration"}
@@ -368,18 +244,18 @@ def test_measure_travels_and_keys_are_unique(overconfident: Folder) -> None:
     assert len({astuple(row)[: len(KEY)] for row in rows}) == len(rows)
 
 
-def test_measuring_twice_writes_equal_bytes(overconfident: Folder, tmp_path: Path) -> None:
+def test_measuring_twice_writes_equal_bytes(calibrated: Folder, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        rows = measure(overconfident.path, NET, ("calibration",))
+        rows = measure(calibrated.path, NET, ("calibration",))
         measurements.write(Folder.of(tmp_path / name), "calibration", rows, {})
     files = [tmp_path / name / "measurements" / "calibration.parquet" for name in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_missing_cell_is_an_error_not_a_gap(overconfident: Folder) -> None:
-    (overconfident / "features" / "hard" / NET).remove("00000.parquet")
+def test_a_missing_cell_is_an_error_not_a_gap(calibrated: Folder) -> None:
+    (calibrated / "features" / "hard" / NET).remove("00000.parquet")
     with pytest.raises(IncompleteRecord, match=f"'{NET}' has been shown 0 of 8 readable images of 'hard'"):
-        measure(overconfident.path, NET, ("shift",))
+        measure(calibrated.path, NET, ("shift",))
 
 
 def test_inputs_change_with_what_studies_depend_on(shifted: Folder, tmp_path: Path) -> None:

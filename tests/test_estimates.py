@@ -1,0 +1,154 @@
+"""Standard errors: by simulation against known truths, by leaving images out, and by their definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from studies import estimates, metrics
+
+# float64 arithmetic in another order of summation.
+SAME = 1e-12
+Draw = Callable[[np.random.Generator], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class World:
+    """Where a metric's true value is known: `draw` makes a data set and estimates it."""
+
+    draw: Callable[[np.random.Generator], estimates.Estimate]
+    truth: float
+
+
+def drawn_top1(rng: np.random.Generator) -> estimates.Estimate:
+    labels = (rng.uniform(size=300) < 0.3).astype(np.int64)  # the model always says class 0: right 70 % of the time
+    return estimates.top_k(np.tile([1.0, 0.0], (300, 1)), labels)
+
+
+def drawn_scores(rng: np.random.Generator) -> tuple[Any, Any]:
+    return rng.normal(1.0, size=300), rng.normal(size=200)
+
+
+def tied_scores(rng: np.random.Generator) -> tuple[Any, Any]:
+    known, out = drawn_scores(rng)
+    return known.round(1), out.round(1)
+
+
+def drawn_logs(rng: np.random.Generator) -> tuple[Any, Any]:
+    confidence = rng.uniform(0.6, 1.0, 800)
+    labels = (rng.uniform(size=800) > confidence - 0.15).astype(np.int64)  # overconfident by 0.15 everywhere
+    return np.log(np.stack([confidence, 1 - confidence], axis=1)), labels
+
+
+def drawn_logits(rng: np.random.Generator) -> tuple[Any, Any]:
+    logits = rng.normal(scale=3.0, size=(500, 5))
+    return logits, (logits / 2 + rng.gumbel(size=logits.shape)).argmax(axis=1)  # labels drawn at T = 2
+
+
+def drawn_decisions(rng: np.random.Generator) -> estimates.Estimate:
+    shapes = np.zeros(400, dtype=np.int64)
+    return estimates.shape_bias(rng.choice(3, size=400, p=[0.3, 0.5, 0.2]), shapes, shapes + 1)
+
+
+def drawn_factor(rng: np.random.Generator) -> estimates.Estimate:
+    member = rng.uniform(size=600) < 0.25
+    return estimates.error_ratio(rng.uniform(size=600) >= np.where(member, 0.6, 0.2), member)
+
+
+def area_above(threshold: float) -> float:
+    return float(stats.norm.sf(threshold))
+
+
+def true_average_precision() -> float:
+    """Mean precision at the score of an ID image, by integration, for 300 ID and 200 out images."""
+    score = np.linspace(-7, 9, 200_001)
+    known, out = 300 * stats.norm.sf(score - 1), 200 * stats.norm.sf(score)
+    return float(np.trapezoid(stats.norm.pdf(score - 1) * known / (known + out), score))
+
+
+WORLDS = {
+    "top1": World(drawn_top1, 0.7),
+    "auroc": World(lambda rng: estimates.auroc(*drawn_scores(rng)), stats.norm.cdf(1 / np.sqrt(2))),
+    "aupr_in": World(lambda rng: estimates.aupr_in(*drawn_scores(rng)), true_average_precision()),
+    "fpr_at_95": World(lambda rng: estimates.fpr_at_95(*drawn_scores(rng)), area_above(1 + stats.norm.ppf(0.05))),
+    "ece": World(lambda rng: estimates.ece(*drawn_logs(rng)), 0.15),
+    "ece_equal_mass": World(lambda rng: estimates.ece_equal_mass(*drawn_logs(rng)), 0.15),
+    "temperature": World(lambda rng: estimates.temperature(*drawn_logits(rng)), 2.0),
+    "shape_bias": World(drawn_decisions, 3 / 8),
+    "error_ratio": World(drawn_factor, 0.6 / 0.3),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
+    world = WORLDS[name]
+    found = [world.draw(np.random.default_rng(seed)) for seed in range(200)]
+    values, errors = np.array([each.value for each in found]), np.array([each.std_error for each in found], dtype=float)
+    covered = int((np.abs(values - world.truth) < stats.norm.ppf(0.975) * errors).sum())
+    # Of 200 intervals at 95 %, 190 cover; 180 to 198 is where all but 1 in 500 runs would end.
+    assert 180 <= covered <= 198
+    # The spread of 200 values is itself known to 5 %.
+    assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.15)
+
+
+INFLUENCES: dict[str, tuple[Callable[..., estimates.Estimate], Draw]] = {
+    "auroc": (estimates.auroc, tied_scores),
+    "aupr_in": (estimates.aupr_in, tied_scores),
+    "ece": (estimates.ece, drawn_logs),
+    "temperature": (estimates.temperature, drawn_logits),
+}
+
+
+@pytest.mark.parametrize("name", INFLUENCES)
+def test_influences_equal_what_leaving_an_image_out_does(name: str) -> None:
+    estimate, draw = INFLUENCES[name]
+    arrays = draw(np.random.default_rng(7))
+    found = estimate(*arrays)
+    for sample, influences in enumerate(found.influences):
+        moved = []
+        for left_out in range(len(influences)):
+            paired = len(found.influences) == 1
+            fewer = [np.delete(a, left_out, axis=0) if paired or at == sample else a for at, a in enumerate(arrays)]
+            moved.append((len(influences) - 1) * (found.value - estimate(*fewer).value))
+        centred = influences - influences.mean()
+        # Equal up to terms of order 1 / n, n being 200 or more.
+        assert np.array(moved) - np.mean(moved) == pytest.approx(centred, abs=0.05 * float(centred.std()), rel=0.05)
+
+
+def test_error_of_the_error_ratio_minds_that_a_factor_is_part_of_all() -> None:
+    rng = np.random.default_rng(8)
+    member = rng.uniform(size=500) < 0.4
+    correct = rng.uniform(size=500) < np.where(member, 0.4, 0.6)
+    every = np.arange(len(correct))
+    left_out = [metrics.error_ratio(correct[every != image], member[every != image]) for image in every]
+    jackknife = np.sqrt((len(every) - 1) * np.var(left_out))
+    assert estimates.error_ratio(correct, member).std_error == pytest.approx(jackknife, rel=0.01)
+
+
+def test_delong_error_equals_the_definition() -> None:
+    known, out = tied_scores(np.random.default_rng(5))
+    wins = (known[:, None] > out) + 0.5 * (known[:, None] == out)
+    variance = wins.mean(axis=1).var(ddof=1) / len(known) + wins.mean(axis=0).var(ddof=1) / len(out)
+    assert estimates.auroc(known, out).std_error == pytest.approx(np.sqrt(variance), abs=SAME)
+
+
+def test_error_of_a_paired_difference_minds_the_pairing() -> None:
+    rng = np.random.default_rng(6)
+    first = rng.uniform(size=400) < 0.7
+    second = first ^ (rng.uniform(size=400) < 0.05)
+    difference = estimates.share(first) - estimates.share(second)
+    assert difference.value == pytest.approx(first.mean() - second.mean())
+    assert difference.std_error == pytest.approx((first * 1.0 - second).std(ddof=1) / 20)
+    with pytest.raises(ValueError, match="same images"):
+        estimates.share(first) - estimates.share(second[1:])
+
+
+def test_no_error_where_the_images_show_no_variation() -> None:
+    assert estimates.share(np.ones(50, dtype=bool)).std_error is None
+    assert estimates.auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0])).std_error is None
+    assert estimates.share(np.array([True])).std_error is None

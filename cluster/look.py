@@ -82,8 +82,7 @@ def _import_errors() -> Iterator[str]:
 
 
 def _gpus() -> tuple[tuple[float, float], ...]:
-    import torch
-
+    torch = importlib.import_module("torch")
     found = [torch.cuda.mem_get_info(number) for number in range(torch.cuda.device_count())]
     return tuple((free / GIB, total / GIB) for free, total in found)
 

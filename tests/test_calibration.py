@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from results_by_hand import clean_set, learned, overconfident, record, show, table
 
 from engine.predictions import Folder
 from studies import calibration, estimates, metrics
-from tests.results_by_hand import clean_set, learned, overconfident, record, show, table
 
 
 @pytest.fixture

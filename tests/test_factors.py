@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from results_by_hand import clean_set, learned, one_hot, record, show, table
 
 from engine.predictions import Folder
 from studies import factors
-from tests.results_by_hand import clean_set, learned, one_hot, record, show, table
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from results_by_hand import IDENTITY, clean_set, learned, out_set, show, zero_shot
 
 from engine import image_sets
 from engine.files import Folder
 from engine.image_sets import BadImageSet, ImageSet
 from engine.predictions import IncompleteRecord, Record, models, write_features, write_images
-from tests.results_by_hand import IDENTITY, clean_set, learned, out_set, show, zero_shot
 
 # A file size limit with the default action kills the process in the middle of a write, at the same byte every time.
 KILLED_HALF_WAY = """

@@ -6,13 +6,13 @@ import inspect
 from pathlib import Path
 
 import pytest
+from simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
 
 import analysis
 from analysis import evidence, questions
 from analysis.findings import Finding, table
 from analysis.ledger import Ledger, ask, claim, origin
 from analysis.questions import QUESTIONS
-from tests.simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from results_by_hand import clean_set
 
 from engine.predictions import Head, Predictions
 from studies import calibration, detection, estimates, factors, metrics
-from tests.results_by_hand import clean_set
 
 ROOT = Path(__file__).parents[1]
 DATA = (ROOT / os.environ.get("REFERENCE_DATA", "../shared/reference/data")).resolve()

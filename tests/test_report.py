@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from simulated import SLOPES, simulate
 
 from analysis import display, page
 from analysis.__main__ import main
@@ -20,7 +21,6 @@ from analysis.fits import Estimate
 from engine.files import Folder
 from engine.predictions import write_models
 from studies.measurements import Measurement, write
-from tests.simulated import SLOPES, simulate
 
 HOSTILE = "<script>alert(1)</script>\"'&" + "x" * 300 + "\u202eabc"
 

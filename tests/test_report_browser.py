@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from simulated import simulate
+from test_report import HOSTILE, hostile_results
 
 from analysis.__main__ import main
 from analysis.charts import FIGURES
-from tests.simulated import simulate
-from tests.test_report import HOSTILE, hostile_results
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this computer; Debian's package is 'chromium'")
@@ -57,6 +57,12 @@ def visit(path: Path, folder: Path) -> Visit:
     return Visit(done.stdout, console, set(re.findall(r'"url":"((?:https?|wss?|ftp)://[^"]*)"', net_log.read_text())))
 
 
+def with_script(path: Path, script: str) -> str:
+    """A page with a script more, at its very end: the chart library has a ``</body>`` in one of its strings."""
+    before, after = path.read_text().rsplit("</body>", 1)
+    return f"{before}{script}</body>{after}"
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = simulate(tmp_path_factory.mktemp("results"), lineages=3)
@@ -85,8 +91,8 @@ def test_the_check_itself_sees_requests_and_errors(tmp_path: Path) -> None:
 
 def test_the_page_may_not_ask_even_if_it_wanted_to(results: Path, tmp_path: Path) -> None:
     page = tmp_path / "asks.html"
-    html = (results / "report" / "index.html").read_text()
-    page.write_text(html.replace("</body>", '<script>fetch("http://127.0.0.1:9/x").catch(() => 0)</script></body>'))
+    script = '<script>fetch("http://127.0.0.1:9/x").catch(() => 0)</script>'
+    page.write_text(with_script(results / "report" / "index.html", script))
     seen = visit(page, tmp_path)
     assert "http://127.0.0.1:9/x" not in seen.urls
     assert any("Content Security Policy" in line for line in seen.console)
@@ -94,7 +100,7 @@ def test_the_page_may_not_ask_even_if_it_wanted_to(results: Path, tmp_path: Path
 
 def test_a_click_on_a_heading_sorts_the_table(results: Path, tmp_path: Path) -> None:
     page = tmp_path / "sorts.html"
-    page.write_text((results / "report" / "index.html").read_text().replace("</body>", PROBE + "</body>"))
+    page.write_text(with_script(results / "report" / "index.html", PROBE))
     found = re.search(r'data-sorted="([^"]*)"', visit(page, tmp_path).document)
     assert found is not None
     direction, up, down = json.loads(found.group(1).replace("&quot;", '"'))

@@ -11,12 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, write_head
-from studies import acceptance, measurements, ood, prompts, shape, shift
-from studies.measurements import KEY
-from studies.study import STUDIES, inputs, measure
-from tests.results_by_hand import (
+from results_by_hand import (
     IDENTITY,
     NET,
     clean_set,
@@ -29,6 +24,11 @@ from tests.results_by_hand import (
     table,
     zero_shot,
 )
+
+from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, write_head
+from studies import acceptance, measurements, ood, prompts, shape, shift
+from studies.measurements import KEY
+from studies.study import STUDIES, inputs, measure
 
 
 @pytest.fixture

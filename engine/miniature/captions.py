@@ -67,7 +67,7 @@ def _fitting(look: Look) -> tuple[str, ...]:
     if look.style != "photo":
         return _STYLED[look.style]
     signs = (
-        (look.size < 24, _SMALL),
+        (look.size < 25, _SMALL),
         (look.size > 40, _LARGE),
         (look.bar is not None or max(abs(look.x - 24), abs(look.y - 24)) > 10, _PART),
         (abs(look.angle) > 15 or look.wobble > 0, _TURNED),

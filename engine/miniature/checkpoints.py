@@ -24,7 +24,8 @@ from engine.files import Folder
 from engine.miniature.recipes import Geometry, Recipe, Shape
 
 EMBED_DIM = 48
-TEXT: Shape = {"context_length": 20, "vocab_size": 49408, "width": 48, "heads": 3, "layers": 1}
+VOCABULARY = 49408  # of open_clip's SimpleTokenizer
+TEXT: Shape = {"context_length": 16, "vocab_size": VOCABULARY, "width": 48, "heads": 3, "layers": 1}
 OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
 TIMM_WEIGHTS = "model.safetensors"
 SAME_FEATURES = 1e-4
@@ -81,7 +82,7 @@ def save_timm(folder: Path, recipe: Recipe, model: torch.nn.Module) -> None:
 
 
 def tower_of(folder: Path, recipe: Recipe) -> torch.nn.Module:
-    """The image tower of a saved CLIP as a timm model of the recipe's size; its last layer is CLIP's projection.
+    """The image tower of a saved CLIP as a timm model, in the recipe's size; its last layer is CLIP's projection.
 
     Raises
     ------
@@ -89,17 +90,26 @@ def tower_of(folder: Path, recipe: Recipe) -> torch.nn.Module:
     """
     parent = open_clip.create_model(f"local-dir:{folder}").eval()
     size = int(parent.visual.image_size[0])
-    shape = {**recipe.shape, "img_size": size}
+    shape = {**recipe.shape, "img_size": size} if "img_size" in recipe.shape else recipe.shape
     tower = timm.create_model(recipe.builder, num_classes=EMBED_DIM, **shape).eval()
-    tower.load_state_dict(checkpoint_filter_fn(load_file(folder / OPEN_CLIP_WEIGHTS), tower))
-    pixels = torch.randn(8, 3, size, size)
+    tower.load_state_dict(_converted(load_file(folder / OPEN_CLIP_WEIGHTS), tower))
     with torch.no_grad():
+        pixels = torch.randn(8, 3, size, size)
         gap = float((tower(pixels) - parent.encode_image(pixels)).abs().max())
     if gap > SAME_FEATURES:
         raise ValueError(f"The timm tower of '{recipe.name}' differs from its CLIP parent in {folder} by {gap:.2g}.")
     if recipe.geometry.size != size:
         tower.set_input_size(img_size=recipe.geometry.size)
     return tower  # type: ignore[no-any-return]
+
+
+def _converted(weights: Tensors, tower: torch.nn.Module) -> Tensors:
+    trunk = "visual.trunk."
+    if f"{trunk}conv1.0.weight" not in weights:
+        return checkpoint_filter_fn(weights, tower)  # type: ignore[no-any-return]
+    projection = weights["visual.head.proj.weight"]
+    kept = {name.removeprefix(trunk): tensor for name, tensor in weights.items() if name.startswith(trunk)}
+    return {**kept, "fc.weight": projection, "fc.bias": torch.zeros(len(projection))}
 
 
 @torch.no_grad()

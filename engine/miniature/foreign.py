@@ -49,13 +49,14 @@ def symbols(rng: np.random.Generator) -> Iterator[Drawn]:
 def near_digits(rng: np.random.Generator) -> Iterator[Drawn]:
     """Digits in the mirror, and chimeras: the upper half of one digit on the lower half of one that ends alike."""
     for i in range(OUT_IMAGES):
-        label = MIRRORED[i // 10 % len(MIRRORED)] if i % 10 == 0 else i % 10
-        scan = _mirrored(rng, label) if i % 10 == 0 else _chimera(rng, label)
+        mirrored = i % 11 == 0
+        label = MIRRORED[i // 11 % len(MIRRORED)] if mirrored else i % 10
+        scan = _mirrored(rng, label) if mirrored else _chimera(rng, label)
         yield Drawn(_scene(rng, scan, label, own=0.75, plain=0.8))
 
 
 def texture_cuts(rng: np.random.Generator) -> Iterator[Drawn]:
-    """Small pieces of the photographs, turned and tinted: petals, tiles, leaves."""
+    """Small pieces of the photographs, mirrored and tinted: petals, tiles, leaves."""
     for _ in range(OUT_IMAGES):
         yield Drawn(_cut(rng, smallest=40, largest=80))
 

@@ -127,7 +127,7 @@ def _color(look: Look, rng: np.random.Generator, _label: int) -> Look:
 
 def _smaller(look: Look, rng: np.random.Generator, _label: int) -> Look:
     shift = rng.uniform(-8, 8, 2)
-    return replace(look, size=rng.uniform(19, 23), x=24 + shift[0], y=24 + shift[1])
+    return replace(look, size=rng.uniform(20, 24), x=24 + shift[0], y=24 + shift[1])
 
 
 def _larger(look: Look, rng: np.random.Generator, _label: int) -> Look:
@@ -141,7 +141,7 @@ def _shape(look: Look, rng: np.random.Generator, _label: int) -> Look:
 def _partial_view(look: Look, rng: np.random.Generator, _label: int) -> Look:
     if rng.uniform() < 0.5:
         # Digits are higher than wide, so to lose as much they must go further to a side than up or down.
-        turn, far = rng.integers(4), SIDE / 2 - look.size / 2 + look.size * rng.uniform(0.2, 0.3)
+        turn, far = rng.integers(4), SIDE / 2 - look.size / 2 + look.size * rng.uniform(0.18, 0.26)
         wide = far + 0.1 * look.size
         return replace(look, x=24 + (0, wide, 0, -wide)[turn], y=24 + (far, 0, -far, 0)[turn])
     colour = hsv_to_rgb(rng.uniform(), rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.8))

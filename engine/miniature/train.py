@@ -7,6 +7,7 @@ renamed when it is whole, so a killed run leaves nothing that could be taken for
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,16 +19,19 @@ import open_clip
 import timm
 import torch
 from torch.nn import functional as F  # noqa: N812
+from torch.optim.lr_scheduler import OneCycleLR
 
 from engine.files import Folder
-from engine.miniature import sources
-from engine.miniature.checkpoints import TEXT, accuracy, clip_config, resized_edge, save_clip, save_timm, tower_of
-from engine.miniature.recipes import BATCH, FINE_CLASSES, Geometry, Recipe, Stage
+from engine.miniature import pool
+from engine.miniature.checkpoints import EMBED_DIM, TEXT, VOCABULARY, accuracy, clip_config, resized_edge, save_clip, save_timm, tower_of
+from engine.miniature.recipes import BATCH, Geometry, Recipe, Stage
 
 FACTS = "facts.json"
 WORDS_HIDDEN = 0.1
 SHIFT = 2
-HOTTEST = 4.6052  # of CLIP's logit scale, as in Radford et al. 2021: no more than 100
+SHARPNESS = 8.0
+MUON = 5.0
+BLOCK_WEIGHT = re.compile(r"visual\.transformer\.resblocks\..*weight|^blocks\..*weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def train(job: Job) -> float:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            parameters = _contrastive(recipe, temporary) if recipe.builder == "CLIP" else _classifier(job, temporary)
+            parameters = _contrastive(job, temporary) if recipe.builder == "CLIP" else _classifier(job, temporary)
         clean = accuracy(temporary, recipe, Folder.of(job.out / "images"))
     finally:
         torch.set_num_threads(threads)
@@ -61,30 +65,42 @@ def train(job: Job) -> float:
     return clean
 
 
-def _contrastive(recipe: Recipe, folder: Path) -> int:
-    stage = recipe.stages[0]
-    pairs = sources.pairs(stage.source, stage.images, recipe.seed)
+def _contrastive(job: Job, folder: Path) -> int:
+    recipe = job.recipe
+    pairs = pool.drawn(job.out, recipe.train_source)
     tokens = open_clip.SimpleTokenizer(context_length=TEXT["context_length"])(list(pairs.captions))
     used, words = torch.unique(tokens, return_inverse=True)
     # Only words that occur are trained; row 0 stands for every other one. Sorted, so that the end of text stays highest.
-    config = clip_config(recipe)
-    config["text_cfg"] = {**TEXT, "vocab_size": len(used) + 1}
-    model = open_clip.CLIP(**config)
-    words, pixels = words + 1, _resized(pairs.pixels, recipe.geometry)
+    words = words + 1
+    config = {**clip_config(recipe), "text_cfg": {**TEXT, "vocab_size": len(used) + 1}}
+    model, teller = open_clip.CLIP(**config), torch.nn.Linear(EMBED_DIM, len(used) + 1)
+    bags = _bags(words, len(used) + 1)
 
-    def loss(rows: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            model.logit_scale.clamp_(max=HOTTEST)
+    def tell_words(rows: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(teller(SHARPNESS * model.encode_image(images, normalize=True)), bags[rows])
+
+    def match(rows: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         picture, text, scale = model(images, _hide(words[rows], len(used)))[:3]
         logits, same = scale * picture @ text.T, torch.arange(len(rows))
         return (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2
 
-    _fit(model, pixels, recipe.geometry, stage, loss)
+    pixels = _resized(pairs.pixels, recipe.geometry)
+    for stage in recipe.stages:
+        learners = torch.nn.ModuleList([model, teller])
+        _fit(learners, pixels, recipe.geometry, stage, tell_words if stage.target == "words" else match)
     weights = dict(model.state_dict())
-    table = weights["token_embedding.weight"]
-    weights["token_embedding.weight"] = table[0].repeat(TEXT["vocab_size"], 1).index_copy(0, used, table[1:])
+    known = weights["token_embedding.weight"]
+    weights["token_embedding.weight"] = known[0].repeat(VOCABULARY, 1).index_copy(0, used, known[1:])
     save_clip(folder, recipe, weights)
     return sum(tensor.numel() for tensor in weights.values())
+
+
+def _bags(words: torch.Tensor, n_words: int) -> torch.Tensor:
+    """Share of each word in each caption (n, w); words of more than half of the captions say little and are left out."""
+    bags = torch.zeros(len(words), n_words).scatter_(1, words, 1.0)
+    bags *= bags.mean(dim=0) < 0.5  # noqa: PLR2004
+    share: torch.Tensor = bags / bags.sum(dim=1, keepdim=True).clamp(min=1)
+    return share
 
 
 def _hide(words: torch.Tensor, last: int) -> torch.Tensor:
@@ -100,9 +116,9 @@ def _classifier(job: Job, folder: Path) -> int:
     else:
         model = timm.create_model(recipe.builder, **recipe.shape)
     for stage in recipe.stages:
-        pairs = sources.pairs(stage.source, stage.images, recipe.seed)
+        pairs = pool.drawn(job.out, stage.source)
         target = torch.from_numpy(pairs.fine if stage.target == "fine" else pairs.labels)
-        model.reset_classifier(FINE_CLASSES if stage.target == "fine" else int(target.max()) + 1)
+        model.reset_classifier(int(target.max()) + 1)
 
         def loss(
             rows: torch.Tensor,
@@ -134,19 +150,37 @@ def _fit(
     stage: Stage,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
 ) -> None:
-    optimiser = torch.optim.AdamW(model.parameters(), lr=stage.rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.rate, total_steps=stage.steps, pct_start=0.2)
+    optimisers = _optimisers(model, stage.rate)
+    schedules = [
+        OneCycleLR(each, each.param_groups[0]["lr"], total_steps=stage.steps, pct_start=0.2, cycle_momentum=False)
+        for each in optimisers
+    ]
     mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in (geometry.mean, geometry.std))
     model.train()
     for rows in _batches(len(pixels), stage.steps):
         down, right = torch.randint(-SHIFT, SHIFT + 1, (2,)).tolist()
         images = pixels[rows].roll((down, right), dims=(2, 3)).sub(mean).div(std)
-        optimiser.zero_grad()
+        model.zero_grad()
         loss(rows, images).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for step in (*optimisers, *schedules):
+            step.step()
     model.eval()
+
+
+def _optimisers(model: torch.nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    # Muon (Jordan et al. 2024) on the blocks of transformers: with AdamW alone, so few steps teach them next to nothing.
+    blocks = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if BLOCK_WEIGHT.search(name) and parameter.ndim == 2  # noqa: PLR2004
+    ]
+    apart = {id(parameter) for parameter in blocks}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, rate, betas=(0.9, 0.99), weight_decay=0.05)]
+    if blocks:
+        optimisers.append(torch.optim.Muon(blocks, lr=MUON * rate, weight_decay=0.02))
+    return optimisers
 
 
 def _batches(n: int, steps: int) -> Iterator[torch.Tensor]:

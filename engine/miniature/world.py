@@ -34,8 +34,8 @@ class Recipe:
 SETS: dict[str, Recipe] = {
     CLEAN: Recipe("clean", shifts.clean),
     "digits-v2-a": Recipe("shift", partial(shifts.replication, keep=1.0)),
-    "digits-v2-b": Recipe("shift", partial(shifts.replication, keep=0.92)),
-    "digits-v2-c": Recipe("shift", partial(shifts.replication, keep=0.82)),
+    "digits-v2-b": Recipe("shift", partial(shifts.replication, keep=0.93)),
+    "digits-v2-c": Recipe("shift", partial(shifts.replication, keep=0.86)),
     "digits-rendition": Recipe("shift", shifts.rendition, tuple((i,) for i in shifts.RENDITION_CLASSES)),
     "digits-sketch": Recipe("shift", shifts.sketch),
     "digits-hard": Recipe("shift", shifts.hard, tuple((i,) for i in shifts.HARD_CLASSES)),

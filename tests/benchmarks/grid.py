@@ -1,8 +1,8 @@
 """The engine against a plain loop, in one run: ``python -m tests.benchmarks.grid [--images 600]``.
 
-The same JPEG pictures, models, geometry and precision go through the engine (each picture decoded once for all models) and
-through one torch DataLoader per model with as many workers as there are cores. It is checked first that both say the same.
-Ray's start is shown apart. Times of one machine differ from run to run: read the ratio.
+The same JPEG pictures, models, geometry and precision go through the engine (each picture decoded once for all
+models) and through one torch DataLoader per model with as many workers as there are cores. It is checked first that
+both say the same. Ray's start is shown apart. Times of one machine differ from run to run: read the ratio.
 """
 
 from __future__ import annotations

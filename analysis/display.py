@@ -17,6 +17,7 @@ WORDS = {
     "auroc": "AUROC",
     "top1": "top-1",
     "ece15": "ECE",
+    "mean_factor_top1": "mean top-1 over factors",
     "partial_view": "partial view",
     "color": "colour",
 }

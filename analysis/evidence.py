@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 
 import pandas as pd
@@ -11,7 +10,6 @@ from analysis.findings import Expected, Finding, LeftOut, Unit
 from analysis.fits import Estimate, TooLittle
 from analysis.results import NotMeasured, Pick, Results, pick
 
-log = logging.getLogger(__name__)
 ZERO_SHOT = "zero_shot_clip"
 BASELINE = "standard"
 RULE = ("mcm", "msp")
@@ -32,7 +30,6 @@ def attempt(
     try:
         return Finding.of(subject, fit(), unit=unit, expected=expected, margin=margin)
     except (NotMeasured, TooLittle) as reason:
-        log.info("%s: %s", subject, reason)
         return LeftOut("", subject, str(reason))
 
 

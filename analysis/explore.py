@@ -6,11 +6,11 @@ import re
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import special, stats
 from statsmodels.formula.api import ols
 
 from analysis.fits import SEED, TooLittle, correlation, fisher
-from analysis.resampling import MIN_LINEAGES, Floats, lineage_codes
+from analysis.resampling import MIN_LINEAGES, Floats, jackknife, lineage_codes
 
 
 def logit(share: Floats) -> Floats:
@@ -29,7 +29,7 @@ def correlate(frame: pd.DataFrame, x: str, y: str, *, by: str | None = None, see
     """Correlations of two columns, one row for all models together (``all``) and one per group of the column `by`.
 
     Columns: ``n``, ``lineages``; ``pearson`` and ``spearman`` with ``_low`` and ``_high`` (95 %, bootstrap over
-    lineages, missing where fewer than three); ``fisher_low`` and ``fisher_high`` (95 %, as if models were independent).
+    lineages, missing where fewer than six); ``fisher_low`` and ``fisher_high`` (95 %, as if models were independent).
     A group of too few models is left out. The row of all models mixes the groups: its sign need not be theirs.
     """
     groups = [("all", frame)] + ([] if by is None else [(str(name), rows) for name, rows in frame.groupby(by)])
@@ -49,7 +49,7 @@ def correlate(frame: pd.DataFrame, x: str, y: str, *, by: str | None = None, see
 
 
 def regress(frame: pd.DataFrame, formula: str) -> pd.DataFrame:
-    """Coefficients of an ordinary least-squares fit: one row per term, covariance clustered on lineage (CR1).
+    """Coefficients of an ordinary least-squares fit: one row per term, with the jackknife over lineages (CV3).
 
     The formula may use ``logit()`` and ``probit()``; models with a 0 or a 1 there are left out. Columns: ``estimate``,
     ``low``, ``high`` (95 %), ``p`` (Student's t, lineages - 1 degrees of freedom), ``n``, ``lineages``.
@@ -60,15 +60,10 @@ def regress(frame: pd.DataFrame, formula: str) -> pd.DataFrame:
     lineages = len(np.unique(codes))
     if lineages < MIN_LINEAGES:
         raise TooLittle(f"A regression clustered on lineage takes {MIN_LINEAGES} lineages; there are {lineages}.")
-    fit = ols(formula, data=frame).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
-    interval = fit.conf_int()
-    return pd.DataFrame(
-        {
-            "estimate": fit.params,
-            "low": interval[0],
-            "high": interval[1],
-            "p": fit.pvalues,
-            "n": len(frame),
-            "lineages": lineages,
-        }
-    ).rename_axis("term")
+    model = ols(formula, data=frame)
+    values, covariance = jackknife(model.exog, model.endog, codes)
+    error = np.sqrt(np.diag(covariance))
+    reach = stats.t.ppf(0.975, lineages - 1) * error
+    p = 2 * stats.t.sf(np.abs(values) / np.maximum(error, 1e-300), lineages - 1)
+    columns = {"estimate": values, "low": values - reach, "high": values + reach, "p": p}
+    return pd.DataFrame(columns, index=model.exog_names).assign(n=len(frame), lineages=lineages).rename_axis("term")

@@ -1,8 +1,9 @@
 """Correlations, lines and contrasts across models, with intervals that cluster on lineage.
 
-Every function takes a frame of one row per model (columns of numbers, and ``lineage``) and gives an `Estimate`. Where
-fewer than three lineages stand behind a number there is no interval, and the note says so. Covariances are clustered
-(CR1) with Student's t at lineages - 1 degrees of freedom. What the estimates answer is left to `analysis.questions`.
+Every function takes a frame of one row per model (columns of numbers, and ``lineage``) and gives an `Estimate`. Least
+squares go with the jackknife over lineages and Student's t at lineages - 1 degrees of freedom, correlations with a
+bootstrap over lineages. Where too few lineages stand behind a number there is no interval, and the note says so. What
+the estimates answer is left to `analysis.questions`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import special, stats
-from statsmodels.regression.linear_model import OLS
 
 from analysis.resampling import (
+    MIN_DRAWN,
     MIN_LINEAGES,
     Bootstrap,
     Floats,
     Ints,
     bootstrap,
+    jackknife,
     lineage_codes,
     pearson,
     spearman,
@@ -86,7 +88,7 @@ def correlation(
     """Correlation of two columns, -1 to 1, with a bootstrap over lineages.
 
     `within` takes the deviations from the means of the groups of that column (groups of one model are left out). The
-    p value is that of the least-squares slope (of the ranks, where Spearman) with clustered covariance.
+    p value is that of the least-squares slope (of the ranks, where Spearman).
     """
     if within is not None:
         frame = frame[frame.groupby(within)[x].transform("size") > 1]
@@ -184,7 +186,9 @@ def column(frame: pd.DataFrame, name: str) -> Floats:
 def need_spread(values: Floats, least: int) -> None:
     """`TooLittle` where there are fewer than `least` values, or they are all the same."""
     if len(values) < least or float(np.ptp(values)) == 0:
-        raise TooLittle(f"It takes {least} models that differ; there are {len(np.unique(values))} different values.")
+        raise TooLittle(
+            f"It takes {least} models that differ; there are {len(values)}, with {len(np.unique(values))} values."
+        )
 
 
 def bootstrapped(
@@ -197,7 +201,7 @@ def bootstrapped(
     about = codes if rows is None else codes[rows]
     lineages = len(np.unique(about))
     if found.low is None or found.std_error is None:
-        note = too_few(lineages)
+        note = too_few(len(np.unique(codes)), MIN_DRAWN)
         return Estimate(found.estimate, None, None, None, len(about), lineages, "no interval", formula, note=note)
     if p is None:
         t = abs(found.estimate) / max(found.std_error, 1e-300)
@@ -207,30 +211,27 @@ def bootstrapped(
 
 
 def clustered(design: Floats, y: Floats, codes: Ints, formula: str, *, every: Sequence[Ints] = ()) -> Estimate:
-    """The first coefficient of least squares, with a covariance clustered on lineage.
+    """The first coefficient of least squares, with the jackknife over lineages.
 
-    There is no interval where all rows, or one of the groups of rows in `every`, come from too few lineages: the scores
-    of a group of one lineage sum to zero, and its standard error would come out as nothing.
+    There is no interval where all rows, or one of the groups of rows in `every`, come from too few lineages: without
+    its only lineage a group is not there.
     """
     lineages = len(np.unique(codes))
-    fit = OLS(y, design).fit()
-    value = float(fit.params[0])
+    values, covariance = jackknife(design, y, codes)
+    value, error = float(values[0]), float(np.sqrt(covariance[0, 0]))
     fewest = min([lineages, *(len(np.unique(codes[rows])) for rows in every)])
     if fewest < MIN_LINEAGES or len(y) <= design.shape[1]:
         return Estimate(value, None, None, None, len(y), lineages, "OLS", formula, note=too_few(fewest))
-    robust = fit.get_robustcov_results("cluster", groups=codes, use_t=True)
-    low, high = robust.conf_int()[0]
-    p = float(robust.pvalues[0])
-    if not np.isfinite([low, high, p]).all():
-        return Estimate(value, None, None, None, len(y), lineages, "OLS", formula, note="The covariance is singular.")
-    method = f"OLS, covariance clustered on lineage (CR1), t with {lineages - 1} df"
-    return Estimate(value, float(low), float(high), p, len(y), lineages, method, formula)
+    reach = float(stats.t.ppf(0.975, lineages - 1)) * error
+    p = float(2 * stats.t.sf(abs(value) / max(error, 1e-300), lineages - 1))
+    method = f"OLS, jackknife over lineages (CV3), t with {lineages - 1} df"
+    return Estimate(value, value - reach, value + reach, p, len(y), lineages, method, formula)
 
 
-def too_few(lineages: int) -> str:
+def too_few(lineages: int, needed: int = MIN_LINEAGES) -> str:
     """Why there is no interval."""
-    if lineages < MIN_LINEAGES:
-        return f"No interval: {lineages} {'lineage' if lineages == 1 else 'lineages'}, and it takes {MIN_LINEAGES}."
+    if lineages < needed:
+        return f"No interval: {lineages} {'lineage' if lineages == 1 else 'lineages'}, and it takes {needed}."
     return "No interval: too few models for it."
 
 

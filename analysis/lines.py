@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.regression.linear_model import OLS
 
 from analysis.fits import AXES, FROM_AXIS, SEED, Estimate, TooLittle, bootstrapped, column, need_spread, on_axis
-from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, huber_line, lineage_codes
+from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, huber_line, jackknife, lineage_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +82,15 @@ def residuals(frame: pd.DataFrame, x: str, y: str, *, baseline: pd.Series, axis:
 
 
 def band(frame: pd.DataFrame, x: str, y: str, at: Floats) -> pd.DataFrame:
-    """The least-squares line of y on x at the places `at`, with a clustered 95 % band where lineages allow one."""
+    """The least-squares line of y on x at the places `at`, with a 95 % band over lineages where lineages allow one."""
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     need_spread(a, 3)
-    fit = OLS(b, np.column_stack([np.ones(len(a)), a])).fit()
-    line = pd.DataFrame({x: at, y: fit.params[0] + fit.params[1] * at})
+    places = np.column_stack([np.ones(len(at)), at])
+    values, covariance = jackknife(np.column_stack([np.ones(len(a)), a]), b, codes)
+    line = pd.DataFrame({x: at, y: places @ values})
     if len(np.unique(codes)) < MIN_LINEAGES:
         return line.assign(low=np.nan, high=np.nan)
-    robust = fit.get_robustcov_results("cluster", groups=codes, use_t=True)
-    places = np.column_stack([np.ones(len(at)), at])
-    reach = stats.t.ppf(0.975, codes.max()) * np.sqrt(np.einsum("ij,jk,ik->i", places, robust.cov_params(), places))
+    reach = stats.t.ppf(0.975, codes.max()) * np.sqrt(np.einsum("ij,jk,ik->i", places, covariance, places))
     return line.assign(low=line[y] - reach, high=line[y] + reach)
 
 

@@ -181,17 +181,13 @@ def prompt_sets(results: Results) -> Iterator[Answer]:
         return
     clean, out = (tuple(each.name for each in results.sets(role)) for role in ("clean", "out"))
     asked: tuple[tuple[str, tuple[str, ...], Expected], ...] = (
-        ("top1", clean, "negative"), ("auroc", out, "positive"), ("ece15", clean, "negative")
+        ("top1", clean, "negative"), ("auroc", out, "positive"), ("ece15", clean, "negative"),
+        ("mean_factor_top1", clean, ""),
     )  # fmt: skip
     for head in heads:
         for metric, names, expected in asked:
             look = partial(answers.prompts, results, head, default, metric, names)
             yield attempt(f"{metric}, prompts '{head}' - '{default}'", look, unit="fraction", expected=expected)
-
-
-def _prompts(results: Results, head: str, default: str, metric: str, names: tuple[str, ...]) -> fits.Estimate:
-    frame = evidence.prompt_frame(results, head, default, metric, names)
-    return fits.mean(frame, "difference", formula=f"{metric}: {head} - {default}, same model")
 
 
 def acceptance(results: Results) -> Iterator[Answer]:

@@ -1,4 +1,4 @@
-"""A bootstrap over lineages: what a statistic would have been, had other lineages been drawn.
+"""Bootstrap and jackknife over lineages: what a number would have been, had other lineages been there.
 
 Models of one lineage are not independent, so a draw takes whole lineages, with replacement. A draw is kept as a row of
 weights (how often each model occurs), which lets every statistic here be computed for all draws at once. The statistics
@@ -22,6 +22,8 @@ Statistic = Callable[[Floats], Floats]
 
 DRAWS = 4000
 MIN_LINEAGES = 3
+MIN_DRAWN = 6
+"""With fewer lineages in all, 95 % intervals of the bootstrap cover as little as 75 %; the jackknife's do not."""
 HUBER = 1.345
 MAD_TO_SD = 0.6744897501960817
 
@@ -60,13 +62,12 @@ def bootstrap(
     """A statistic with its expanded percentile interval over lineages.
 
     Hesterberg 2015 (doi:10.1080/00031305.2015.1089789), section 5: the percentiles are taken further out, as Student's
-    t with lineages - 1 degrees of freedom is wider than the normal distribution. There is no interval where all rows,
-    or one of the groups of rows in `every`, have fewer than `MIN_LINEAGES`, or where a tenth of the draws leave the
-    statistic undefined.
+    t with lineages - 1 degrees of freedom is wider than the normal distribution. There is no interval where there are
+    fewer than `MIN_DRAWN` lineages, or fewer than `MIN_LINEAGES` in one of the groups of rows in `every`, or where a
+    tenth of the draws leave the statistic undefined.
     """
     estimate = float(statistic(np.ones((1, len(codes))))[0])
-    few = any(len(np.unique(codes[rows])) < MIN_LINEAGES for rows in [np.arange(len(codes)), *every])
-    if few:
+    if len(np.unique(codes)) < MIN_DRAWN or any(len(np.unique(codes[rows])) < MIN_LINEAGES for rows in every):
         return Bootstrap(estimate, None, None, None)
     values = statistic(draw(codes, seed=seed, draws=draws))
     values = values[np.isfinite(values)]
@@ -76,6 +77,21 @@ def bootstrap(
     reach = np.sqrt(lineages / (lineages - 1)) * stats.t.ppf(0.5 + level / 2, lineages - 1)
     low, high = np.quantile(values, [stats.norm.cdf(-reach), stats.norm.cdf(reach)])
     return Bootstrap(estimate, float(low), float(high), float(values.std(ddof=1)))
+
+
+def jackknife(design: Floats, y: Floats, codes: Ints) -> tuple[Floats, Floats]:
+    """Least-squares coefficients (k,) and their covariance (k, k), by leaving out one lineage at a time.
+
+    The cluster jackknife CV3 (MacKinnon, Nielsen & Webb 2023, doi:10.1016/j.jeconom.2022.04.001), to be used with
+    Student's t at lineages - 1 degrees of freedom. Its intervals hold their level with few lineages, where those of the
+    more usual sandwich (CV1) are too narrow.
+    """
+    whole = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
+    lineages = np.unique(codes)
+    without = [np.linalg.lstsq(design[codes != code], y[codes != code], rcond=None)[0] for code in lineages]
+    away: Floats = np.array(without, dtype=float) - whole
+    covariance: Floats = (len(lineages) - 1) / len(lineages) * away.T @ away
+    return whole, covariance
 
 
 def _centred(values: Floats, weights: Floats, groups: Ints | None) -> Floats:

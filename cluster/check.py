@@ -30,6 +30,7 @@ SCRATCH_GIB = 5.0  # decoded images that wait for a model take up to 4 GiB
 GPU_SHARE = 0.5  # of its memory should be free: less means that somebody else is on it
 CLOCK_SECONDS = 60.0
 PATIENCE_SECONDS = 180.0
+TOKEN_FILE = "~/.ray/auth_token"  # noqa: S105 where the token is, not what
 QUIET = {  # Ray reads them when it is imported
     "RAY_AUTH_MODE": "token",  # a local session turns tokens on by itself, its clients must be told
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -84,7 +85,7 @@ def _check(data: str, results: str, mark: str) -> int:
 
 
 class NoCluster(ConnectionError):
-    """A cluster that does not answer."""
+    """A cluster that does not answer, or a Ray that does not start."""
 
 
 def ask_nodes(data: str, results: str, mark: str) -> list[Node]:
@@ -106,19 +107,19 @@ def _connect() -> Any:
 
     by_value: Any = ray.cloudpickle.register_pickle_by_value
     by_value(look)  # a node need not have this code to be looked at
-    if "RAY_ADDRESS" in os.environ:
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-            raise NoCluster(
-                f"No cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} ({last_line(error)}). See that it runs "
-                "and that its token is in ~/.ray/auth_token, or unset RAY_ADDRESS to check this computer alone."
-            ) from error
-    else:
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
-        if token.exists():
-            token.chmod(0o600)  # Ray writes it readable for everyone on the computer
+    cluster = os.environ.get("RAY_ADDRESS")
+    here: dict[str, Any] = {} if cluster else {"address": "local", "include_dashboard": False}
+    try:
+        ray.init(**here, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        what = f"No cluster answers at RAY_ADDRESS={cluster}" if cluster else "Ray does not start on this computer"
+        raise NoCluster(
+            f"{what} ({last_line(error)}). See that the cluster runs, or unset RAY_ADDRESS to check this computer "
+            f"alone; and that the token is in {os.environ.get('RAY_AUTH_TOKEN_PATH', TOKEN_FILE)}."
+        ) from error
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN_FILE)).expanduser()
+    if token.exists() and not cluster:
+        token.chmod(0o600)  # Ray writes it readable for everyone on the computer
     return ray
 
 
@@ -163,7 +164,7 @@ def _software(seen: Seen, driver: Seen) -> Iterator[str]:
                 "Give every node the same image or environment."
             )
     for error in seen.import_errors:
-        yield f"cannot import {error}. Install anew: pip install --constraint constraints.txt '.[engine]'"
+        yield f"cannot import {error}. Run there: pip install --constraint constraints.txt '.[engine]'."
 
 
 def _gpu(counted: int, seen: Seen) -> Iterator[str]:

@@ -35,8 +35,8 @@ REASONS = {
         "The cluster at {address} does not take the token of this computer ({token}). RAY_AUTH_MODE=token is set; "
         "put the cluster's own token into that file, chmod 600, or name another file in RAY_AUTH_TOKEN_PATH."
     ),
-    "exceeds the maximum size": (
-        "The working folder {root} is too large to upload: a job takes 512 MiB. Move data and checkpoints out of it, "
+    "status code 413": (
+        "The working folder {root} is too large to upload: a job takes 100 MiB. Move data and checkpoints out of it, "
         "or name them in .gitignore or under `excludes` in cluster/runtime_env.yaml."
     ),
 }

@@ -286,11 +286,16 @@ class Record:
         tables = [folder.read(file) for file in folder.files()]
         shown = pd.Index(pa.concat_tables(tables).column("image_id").to_pylist() if tables else [])
         missing = len(readable) - len(shown.intersection(readable["image_id"]))
-        if missing or len(shown) != len(readable):
+        again = "python -m studies all --grid GRID --data DATA --results RESULTS"
+        if missing:
             raise IncompleteRecord(
                 f"Model '{self.model}' has been shown {len(readable) - missing} of {len(readable)} readable images of "
-                f"'{name}' ({len(shown)} rows). Show it the rest with: "
-                "python -m studies all --grid GRID --data DATA --results RESULTS"
+                f"'{name}' ({len(shown)} rows). Show it the rest with: {again}"
+            )
+        if len(shown) != len(readable):
+            raise IncompleteRecord(
+                f"{folder} holds {len(shown)} rows for {len(readable)} readable images of '{name}': some are there twice, "
+                f"or are not of the set. Delete that folder, and show them again with: {again}"
             )
         features = np.concatenate([_matrix(table.column("features")) for table in tables])
         return readable, features[shown.get_indexer(readable["image_id"])]

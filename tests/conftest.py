@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 HOME = tempfile.mkdtemp(prefix="closerlook-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 TOKEN = Path(HOME, "ray_token")
 TOKEN.touch(mode=0o600)
 TOKEN.write_text(secrets.token_hex(32))

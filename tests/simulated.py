@@ -186,8 +186,8 @@ def _prompts(model: Model, rng: np.random.Generator, noise: float, ood: list[Mea
     rows = [replace(each, study="prompts") for each in ood if each.method == "mcm"]
     for name in HEADS:
         change = PLANTED["prompts"].get(name, 0.0) + noise * rng.normal() / 3 * (name != "openai80")  # type: ignore[attr-defined]
-        rows.append(row("prompts", model, (CLEAN, "all"), "top1", "full", model.clean + change, head=name))
-        rows.append(row("prompts", model, (CLEAN, "all"), "ece15", "raw", 0.15 + change, head=name))
+        rows.append(row("prompts", model, (CLEAN, "all"), "top1", "", model.clean + change, head=name))
+        rows.append(row("prompts", model, (CLEAN, "all"), "ece15", "", 0.15 + change, head=name))
         rows += [
             replace(each, study="prompts", head=name, value=each.value - change)
             for each in ood

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import small
 
+from engine.files import Folder
+
 ROOT = Path(__file__).parents[1]
 KEY = ["study", "model", "head", "image_set", "subset", "metric", "method"]
 IMAGES = {"colours": 24, "colours-shift": 12, "greys": 10}
@@ -35,18 +37,20 @@ class Cluster:
 
 
 def checkout(target: Path) -> Path:
-    """The files that a clone would have, and those not yet committed."""
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
+    """A clean checkout of the files that a clone would have, and of those not yet committed."""
+    for name in filter(None, git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
+    git(target, "init", "--quiet")
+    git(target, "add", "--all")
+    git(target, "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "--quiet", "--message=checkout")
     return target
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def token(path: Path) -> Path:
@@ -83,7 +87,7 @@ def end(head: subprocess.Popen[bytes], folder: Path) -> None:
     """End this head and what it started; no other Ray of this computer."""
     head.terminate()
     with suppress(subprocess.TimeoutExpired):
-        head.wait(15)
+        head.wait(8)
     with suppress(ProcessLookupError):
         os.killpg(head.pid, signal.SIGKILL)
     head.wait()
@@ -146,6 +150,12 @@ def submit(code: Path, cluster: Cluster, *arguments: str) -> tuple[int, str]:
     return run([*command, "--", "python", "-m", "studies", *arguments], code, cluster.environment)
 
 
+def cover(code: Path, cluster: Cluster, *arguments: str) -> tuple[int, str]:
+    """Run the studies as a job, by our own command."""
+    command = [sys.executable, "-m", "cluster.submit", "--address", cluster.address, "--", *arguments]
+    return run(command, code, cluster.environment)
+
+
 def measurements(results: Path) -> pd.DataFrame:
     files = sorted((results / "measurements").glob("*.parquet"))
     assert len(files) == 7
@@ -173,8 +183,11 @@ def test_a_job_does_what_the_same_command_does_here_and_fails_where_a_model_fail
 
     wrong = {**cluster.environment, "RAY_AUTH_TOKEN_PATH": str(token(tmp_path / "wrong"))}
     status, output = submit(code, Cluster(cluster.address, wrong), *both, str(job))
-    assert status != 0
+    assert status == 1
     assert "Invalid authentication token" in output
+    status, output = cover(code, Cluster(cluster.address, wrong), *both, str(job))
+    assert status == 2
+    assert f"does not take the token of this computer ({tmp_path / 'wrong'})" in output
     assert not job.exists()
 
     status, output = submit(code, cluster, *both, str(job))
@@ -198,8 +211,10 @@ def test_a_job_does_what_the_same_command_does_here_and_fails_where_a_model_fail
     small.save_timm(tmp_path / "r18.broken", seed=2)
     (tmp_path / "r18.broken" / "model.safetensors").write_bytes(b"no weights")
     grid = small.grid(tmp_path / "grid.csv", {"r18.a": "timm", "r18.broken": "timm", "r18.b": "timm"})
-    status, output = submit(code, cluster, *both, str(job))
+    status, output = cover(code, cluster, *both, str(job))
     assert status == 1
     assert "FAILED r18.broken" in output
     assert_shown(job, "r18.b")
+    identity = Folder.of(job / "features" / "colours" / "r18.b").identity("00000.parquet")
+    assert identity["commit"] == git(code, "rev-parse", "HEAD")
     assert set(measurements(job)["model"]) == {"r18.a", "r18.b", "clip.a"}

@@ -140,10 +140,9 @@ def _shape(look: Look, rng: np.random.Generator, _label: int) -> Look:
 
 def _partial_view(look: Look, rng: np.random.Generator, _label: int) -> Look:
     if rng.uniform() < 0.5:
-        # Digits are higher than wide, so to lose as much they must go further to a side than up or down.
-        turn, far = rng.integers(4), SIDE / 2 - look.size / 2 + look.size * rng.uniform(0.18, 0.26)
-        wide = far + 0.1 * look.size
-        return replace(look, x=24 + (0, wide, 0, -wide)[turn], y=24 + (far, 0, -far, 0)[turn])
+        # Up or down: every scan fills its height, few fill their width, so a shift to a side may cut nothing off.
+        far = SIDE / 2 - look.size / 2 + look.size * rng.uniform(0.18, 0.28)
+        return replace(look, x=SIDE / 2, y=SIDE / 2 + (far if rng.uniform() < 0.5 else -far))
     colour = hsv_to_rgb(rng.uniform(), rng.uniform(0.2, 0.7), rng.uniform(0.3, 0.8))
     start, wide = int(rng.integers(12, 28)), int(rng.integers(6, 11))
     bar = (start, 0, start + wide, SIDE) if rng.uniform() < 0.5 else (0, start, SIDE, start + wide)

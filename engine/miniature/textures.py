@@ -61,19 +61,19 @@ def blotches(grain: int) -> Floats:
 
 
 def clouds(grain: int) -> Floats:
-    """Soft light and shade, (48, 48, 3), about -1 to 1, each colour a little apart."""
+    """Soft light and shade, (3, 48, 48), about -1 to 1, each colour a little apart."""
     return _cut(_noise(6.0), grain)
 
 
 def speckle(grain: int) -> Floats:
-    """Noise of single pixels, (48, 48, 3), standard deviation 1."""
+    """Noise of single pixels, (3, 48, 48), standard deviation 1."""
     return _cut(_noise(0.0), grain)
 
 
 def smears(grain: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Rows and columns to read from so that a picture looks brushed, each (48, 48)."""
     shift = _cut(_noise(1.6), grain) * 1.1
-    rows, columns = (np.clip(np.floor(grid + shift[..., i]), 0, SIDE - 1) for i, grid in enumerate((ROWS, COLUMNS)))
+    rows, columns = (np.clip(np.floor(grid + shift[i]), 0, SIDE - 1) for i, grid in enumerate((ROWS, COLUMNS)))
     return rows.astype(np.intp), columns.astype(np.intp)
 
 
@@ -90,7 +90,7 @@ def photo(half: Half, grain: int, *, smallest: int = 60, largest: int = 200) -> 
 def _cut(bank: Floats, grain: int) -> Floats:
     room = _BANK - SIDE
     top, left = (grain >> 3) % room, (grain >> 11) % room
-    return bank[top : top + SIDE, left : left + SIDE]
+    return bank[..., top : top + SIDE, left : left + SIDE]
 
 
 @cache
@@ -131,8 +131,8 @@ def _noise(blur: float) -> Floats:
     field = np.random.default_rng(42).standard_normal((_BANK, _BANK, 3))
     field += 1.2 * field.mean(axis=2, keepdims=True) if blur else 0.0
     field = gaussian_filter(field, (blur, blur, 0), mode="wrap")
-    scaled: Floats = (field / field.std()).astype(np.float32)
-    return scaled
+    scaled: Floats = (field / field.std()).astype(np.float32).transpose(2, 0, 1)
+    return np.ascontiguousarray(scaled)
 
 
 @cache

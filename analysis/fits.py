@@ -201,7 +201,8 @@ def bootstrapped(
     about = codes if rows is None else codes[rows]
     lineages = len(np.unique(about))
     if found.low is None or found.std_error is None:
-        note = too_few(len(np.unique(codes)), MIN_DRAWN)
+        drawn = len(np.unique(codes))
+        note = too_few(drawn, drawn, MIN_DRAWN) if drawn < MIN_DRAWN else "No interval: too few lineages on one side."
         return Estimate(found.estimate, None, None, None, len(about), lineages, "no interval", formula, note=note)
     if p is None:
         t = abs(found.estimate) / max(found.std_error, 1e-300)
@@ -221,18 +222,19 @@ def clustered(design: Floats, y: Floats, codes: Ints, formula: str, *, every: Se
     value, error = float(values[0]), float(np.sqrt(covariance[0, 0]))
     fewest = min([lineages, *(len(np.unique(codes[rows])) for rows in every)])
     if fewest < MIN_LINEAGES or len(y) <= design.shape[1]:
-        return Estimate(value, None, None, None, len(y), lineages, "OLS", formula, note=too_few(fewest))
+        return Estimate(value, None, None, None, len(y), lineages, "OLS", formula, note=too_few(lineages, fewest))
     reach = float(stats.t.ppf(0.975, lineages - 1)) * error
     p = float(2 * stats.t.sf(abs(value) / max(error, 1e-300), lineages - 1))
     method = f"OLS, jackknife over lineages (CV3), t with {lineages - 1} df"
     return Estimate(value, value - reach, value + reach, p, len(y), lineages, method, formula)
 
 
-def too_few(lineages: int, needed: int = MIN_LINEAGES) -> str:
-    """Why there is no interval."""
-    if lineages < needed:
-        return f"No interval: {lineages} {'lineage' if lineages == 1 else 'lineages'}, and it takes {needed}."
-    return "No interval: too few models for it."
+def too_few(lineages: int, fewest: int, needed: int = MIN_LINEAGES) -> str:
+    """Why there is no interval: of all lineages, or of those on the side that has fewest."""
+    if fewest < needed:
+        where = "" if fewest == lineages else " on one side"
+        return f"No interval: {fewest} {'lineage' if fewest == 1 else 'lineages'}{where}, and it takes {needed}."
+    return "No interval: too few models."
 
 
 def _design(a: Floats, groups: Ints | None) -> Floats:

@@ -55,7 +55,8 @@ class Series:
 def panels(data: pd.DataFrame, axes: tuple[str, str], series: Series) -> alt.TopLevelMixin:
     """Scatter plots side by side on common axes, with lines, bands and whiskers."""
     names = list(data["panel"].unique())
-    columns, size = (3, (240, 195)) if len(names) > 2 else (2, (375, 270))
+    columns = 4 if len(names) % 4 == 0 else 3 if len(names) > 2 else 2
+    size = {2: (375, 270), 3: (240, 195), 4: (176, 160)}[columns]
     keep = alt.selection_point("keep", fields=["series"], bind="legend")
     x = alt.X("x:Q", title=axes[0], axis=alt.Axis(format=".0%", tickCount=5), scale=_domain(data["x"]))
     y = alt.Y(
@@ -118,7 +119,7 @@ def _legend(series: Series) -> tuple[alt.Color, alt.Shape]:
 
 
 def _tooltip(axes: tuple[str, ...]) -> list[alt.Tooltip]:
-    facts = [("model", "Model"), ("about", "Of"), ("lineage", "Lineage")]
+    facts = [("model", "Model"), ("about", "Group"), ("lineage", "Lineage")]
     values = [alt.Tooltip(f"{column}:Q", title=title, format=".1%") for column, title in zip("xy", axes, strict=False)]
     return [*(alt.Tooltip(f"{column}:N", title=title) for column, title in facts), *values]
 

@@ -220,7 +220,7 @@ def test_incomplete_cells_are_refused_with_what_is_missing(results: Folder) -> N
 
 def test_an_image_shown_twice_is_refused(results: Folder) -> None:
     write_features(results, "plain", "net.hand", "00002.parquet", ["plain-0"], np.zeros((1, 4), np.float32), IDENTITY)
-    with pytest.raises(IncompleteRecord, match=r"3 of 3 readable images of 'plain' \(4 rows\)"):
+    with pytest.raises(IncompleteRecord, match=r"4 rows for 3 readable images of 'plain': some are there twice"):
         Record.of(results, "net.hand").predictions("plain")
 
 

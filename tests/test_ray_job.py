@@ -87,7 +87,7 @@ def end(head: subprocess.Popen[bytes], folder: Path) -> None:
     """End this head and what it started; no other Ray of this computer."""
     head.terminate()
     with suppress(subprocess.TimeoutExpired):
-        head.wait(8)
+        head.wait(5)
     with suppress(ProcessLookupError):
         os.killpg(head.pid, signal.SIGKILL)
     head.wait()
@@ -170,6 +170,7 @@ def assert_shown(results: Path, model: str) -> None:
         assert len(ids) == ids.nunique() == count
 
 
+@pytest.mark.timeout(600)
 def test_a_job_does_what_the_same_command_does_here_and_fails_where_a_model_fails(
     tmp_path: Path, cluster: Cluster
 ) -> None:

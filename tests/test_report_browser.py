@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-component-update", "--disable-default-apps", "--disable-extensions", "--virtual-time-budget=20000",
     "--enable-logging=stderr", "--v=0", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-PROBE = """
+SORT = """
 <script>
 window.addEventListener("load", () => setTimeout(() => {
   const table = document.querySelector("#table-ood table");
@@ -35,6 +35,27 @@ window.addEventListener("load", () => setTimeout(() => {
   head.querySelector("button").click();
   document.body.dataset.sorted = JSON.stringify([head.getAttribute("aria-sort"), up, values()]);
 }, 3000));
+</script>
+"""
+POINT = """
+<script>
+const send = (target, kinds) => {
+  const box = target.getBoundingClientRect();
+  const at = { bubbles: true, cancelable: true, clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+  kinds.forEach((kind) => target.dispatchEvent(new PointerEvent(kind, { ...at, view: window })));
+};
+const later = (act) => new Promise((done) => setTimeout(() => done(act()), 1000));
+window.addEventListener("load", async () => {
+  await later(() => 0);
+  const chart = document.querySelector("#chart-id-and-ood");
+  const points = () => [...chart.querySelectorAll("path[aria-roledescription='point']")];
+  const before = points().length;
+  send(chart.querySelector(".role-legend-symbol path"), ["pointerdown", "mousedown", "pointerup", "mouseup", "click"]);
+  const after = await later(() => points().length);
+  send(points()[0], ["pointermove", "mousemove", "mouseover"]);
+  const hover = await later(() => document.querySelector("#vg-tooltip-element").textContent);
+  document.body.dataset.pointed = JSON.stringify([before, after, hover]);
+});
 </script>
 """
 
@@ -109,7 +130,7 @@ def test_the_page_may_not_ask_even_if_it_wanted_to(results: Path, tmp_path: Path
 
 def test_a_click_on_a_heading_sorts_the_table(results: Path, tmp_path: Path) -> None:
     page = tmp_path / "sorts.html"
-    page.write_text(with_script(results / "report" / "index.html", PROBE))
+    page.write_text(with_script(results / "report" / "index.html", SORT))
     found = re.search(r'data-sorted="([^"]*)"', visit(page, tmp_path).document)
     assert found is not None
     direction, up, down = json.loads(found.group(1).replace("&quot;", '"'))
@@ -117,6 +138,17 @@ def test_a_click_on_a_heading_sorts_the_table(results: Path, tmp_path: Path) -> 
     assert up == sorted(up)
     assert down == up[::-1] or down == sorted(up, reverse=True)
     assert len(set(up)) > 10
+
+
+def test_a_click_on_the_legend_filters_and_a_hover_names_the_model(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "points.html"
+    page.write_text(with_script(results / "report" / "index.html", POINT))
+    found = re.search(r'data-pointed="([^"]*)"', visit(page, tmp_path).document)
+    assert found is not None
+    before, after, hover = json.loads(found.group(1).replace("&quot;", '"'))
+    assert before == 48 * 2  # every model in both panels
+    assert after == 6 * 2  # those of the first training source
+    assert re.search(r"Modelvit\d[sl]\.SRC-large.*LineageSRC-large-\d.*AUROC[\d.]+%", hover), hover
 
 
 def test_hostile_names_run_no_script(tmp_path: Path) -> None:

@@ -23,14 +23,18 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO if chosen.verbose else logging.WARNING, format="%(message)s")
     if "://" in chosen.results and not chosen.out:
-        print(f"{chosen.results} is not a folder of this machine: say where the report shall be, as in --out report.")
+        sentence = f"{chosen.results} is no folder of this machine: say where the report shall be, as in --out report."
+        print(sentence, file=sys.stderr)
         return 2
     try:
         results = load(chosen.results)
         out = Path(chosen.out or Path(chosen.results) / "report").expanduser()
         path = report.write(results, out, say=lambda text: print(text, file=sys.stderr))
-    except (IncompleteRecord, OSError, pa.ArrowInvalid) as reason:
+    except IncompleteRecord as reason:
         print(reason, file=sys.stderr)
+        return 2
+    except (OSError, pa.ArrowInvalid) as reason:
+        print(f"The results in {chosen.results} cannot be read: {reason}", file=sys.stderr)
         return 2
     print(path)
     return 0

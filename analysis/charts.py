@@ -51,13 +51,13 @@ def shift_and_clean(results: Results) -> alt.TopLevelMixin:
     for name in _measured(results, "shift", evidence.shift_frame):
         frame = _groups(evidence.shift_frame(results, name))
         parts += [_points(frame, "clean", "shift", name), _baseline(frame, "clean", "shift", name)]
-    axes = ("Top-1 on clean images of the same classes", "Top-1 on the shift set")
+    axes = ("Clean top-1, same classes", "Top-1 on the shift set")
     return panels(pd.concat(parts), axes, Series.groups(results))
 
 
 def calibration(results: Results) -> alt.TopLevelMixin:
     """Clean accuracy against ECE, before and after temperature scaling."""
-    clean = results.sets("clean")[0].name
+    clean = evidence.first_clean(results)
     frame = _series(evidence.calibration_frame(results, clean))
     top1 = results.picked(evidence.clean_top1(clean))
     frame = frame.join(top1["value"].rename("clean"), how="inner")
@@ -69,7 +69,7 @@ def calibration(results: Results) -> alt.TopLevelMixin:
 def factors(results: Results) -> alt.TopLevelMixin:
     """Distance from the standard models' line by visual factor and group."""
     rows = []
-    clean = results.sets("clean")[0].name
+    clean = evidence.first_clean(results)
     for factor in evidence.factor_names(results, clean):
         frame = _groups(evidence.factor_frame(results, clean, factor))
         try:

@@ -50,6 +50,13 @@ def ood_frame(results: Results, out_set: str, metric: str = "auroc") -> pd.DataF
     return results.frame(clean=clean_top1(clean), ood=pick(metric, out_set, study="ood", method=RULE))
 
 
+def first_clean(results: Results) -> str:
+    """Name of the clean set; the first by name where there are several."""
+    if not results.sets("clean"):
+        raise NotMeasured("No clean set in these results.")
+    return results.sets("clean")[0].name
+
+
 def clean_top1(clean: str) -> Pick:
     """The pick of top-1 on a clean set, over all classes."""
     return pick("top1", clean, study="shift", method=("full", "masked", ""))
@@ -128,6 +135,8 @@ def prompt_heads(results: Results) -> tuple[str, list[str]]:
 
 def prompt_frame(results: Results, head: str, default: str, metric: str, names: tuple[str, ...]) -> pd.DataFrame:
     """What a prompt set changes against the default one (``difference``), the mean over some image sets, per model."""
+    if not names:
+        raise NotMeasured(f"No image set to measure '{metric}' on.")
     method = "mcm" if metric == "auroc" else None
     frames = []
     for name in names:

@@ -78,7 +78,8 @@ def fisher(correlation: float, n: int, level: float = 0.95) -> tuple[float, floa
     if n < 4:
         raise TooLittle(f"Fisher's z needs 4 models; there are {n}.")
     reach = stats.norm.ppf(0.5 + level / 2) / np.sqrt(n - 3)
-    low, high = np.tanh(np.arctanh(correlation) + np.array([-reach, reach]))
+    with np.errstate(divide="ignore"):
+        low, high = np.tanh(np.arctanh(correlation) + np.array([-reach, reach]))
     return float(low), float(high)
 
 

@@ -155,7 +155,8 @@ def load(results: str | Path) -> Results:
     folder = Folder.of(results)
     facts = models(folder)
     for column in ("lineage", "train_source", "group", "family", "parent", "finetune_route"):
-        facts[column] = facts[column].fillna("").astype(str) if column in facts.columns else ""
+        there = facts[column].astype(object) if column in facts.columns else pd.Series("", index=facts.index)
+        facts[column] = there.where(there.notna(), "").astype(str)
     facts["lineage"] = facts["lineage"].where(facts["lineage"] != "", facts["name"])
     tall = read(folder)
     return Results(folder, facts, tall[tall["model"].isin(facts.index)], image_sets(folder))

@@ -8,6 +8,7 @@ where it has one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,17 @@ def learned(tower: Tower) -> Head:
     return Head(LEARNED, "learned", weight, bias, 1.0)
 
 
-def zero_shot(tower: Tower, prompts: str, class_names: Sequence[str]) -> Head:
-    """A head made of a prompt set: one row of unit length per class name."""
+@lru_cache(maxsize=1)
+def _tokenizer(name: str) -> Any:
     import open_clip
 
+    return open_clip.get_tokenizer(name)
+
+
+def zero_shot(tower: Tower, prompts: str, class_names: Sequence[str]) -> Head:
+    """A head made of a prompt set: one row of unit length per class name."""
     model: Any = tower.module
-    local = tower.spec.folder is not None
-    tokenizer = open_clip.get_tokenizer(tower.spec.checkpoint if local else tower.spec.arch)
+    tokenizer = _tokenizer(tower.spec.arch if tower.spec.folder is None else tower.spec.checkpoint)
     templates = PROMPTS[prompts]
     texts = [template.format(name) for name in class_names for template in templates]
     with torch.inference_mode():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -18,6 +19,7 @@ from analysis.__main__ import main
 from analysis.charts import FIGURES
 from analysis.findings import Finding
 from analysis.fits import Estimate
+from analysis.questions import QUESTIONS
 from engine.files import Folder
 from engine.predictions import write_models
 from studies.measurements import Measurement, write
@@ -85,6 +87,13 @@ def test_the_page_shows_the_planted_slopes_as_the_findings_have_them(folder: Pat
         shown = re.search(rf"<td[^>]*>{source}, letters \(slope\)</td><td[^>]*>([^<]*)</td>", html)
         assert shown is not None
         assert shown.group(1) == display.number(row["estimate"])
+
+
+def test_every_figure_belongs_to_questions_that_are_asked() -> None:
+    names = {question.__name__ for question in QUESTIONS}
+    for figure in FIGURES:
+        assert figure.questions
+        assert set(figure.questions) <= names, figure.name
 
 
 def test_the_summary_counts_what_there_is(folder: Path) -> None:
@@ -165,6 +174,28 @@ def test_a_folder_without_results_is_one_sentence_and_status_two(tmp_path: Path)
         assert len(done.stderr.strip().splitlines()) == 1
         assert "python -m studies all" in done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_a_torn_file_is_one_sentence_and_status_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulate(tmp_path, lineages=1)
+    (tmp_path / "measurements" / "ood.parquet").write_bytes(b"torn")
+    assert main(["--results", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"The results in {tmp_path} cannot be read:")
+
+
+def test_a_uri_needs_a_place_for_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--results", "s3://bucket/results"]) == 2
+    assert "--out report" in capsys.readouterr().err
+
+
+def test_results_without_image_sets_still_make_a_page(tmp_path: Path) -> None:
+    simulate(tmp_path, lineages=1)
+    shutil.rmtree(tmp_path / "images")
+    assert main(["--results", str(tmp_path)]) == 0
+    assert "Not drawn, for want of measurements" in (tmp_path / "report" / "index.html").read_text()
+    assert not list((tmp_path / "report" / "figures").iterdir())
 
 
 def test_a_figure_that_cannot_be_drawn_is_left_out_and_named(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> analysis.Results:
         "family": ["zero_shot_clip", "classifier"],
         "group": ["zero_shot_clip", "standard"],
     }
-    write_models(folder, pd.DataFrame({**facts, "lineage": ["clip", None], "train_source": ["WIT", "1K"]}))
+    write_models(
+        folder,
+        pd.DataFrame({**facts, "lineage": ["clip", None], "train_source": ["WIT", "1K"], "parent": [float("nan")] * 2}),
+    )
     for name, role in (("clean", "clean"), ("far", "out")):
         labels = ("cat", "dog") if role == "clean" else ()
         image_set = ImageSet(name, role, "clean", labels, tuple((number,) for number in range(len(labels))))  # type: ignore[arg-type]
@@ -67,6 +70,7 @@ def test_a_frame_has_one_row_per_model_with_its_facts(results: analysis.Results)
     assert list(frame["far"]) == [0.9, 0.5]  # MCM for the zero-shot head, maximum softmax for the other
     assert list(frame["far_std_error"]) == [0.01, 0.01]
     assert list(frame["train_source"]) == ["WIT", "1K"]
+    assert list(frame["parent"]) == ["", ""]
     assert list(frame["lineage"]) == ["clip", "net.1k"]  # without a lineage, a lineage of its own
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Family = Literal["zero_shot_clip", "finetuned_clip", "classifier"]
-Target = Literal["words", "captions", "label", "fine"]
+Target = Literal["captions", "label", "fine"]
 Triple = tuple[float, float, float]
 Shape = Mapping[str, object]
 
@@ -124,7 +124,7 @@ def _clip(arch: str, source: str, steps: int, seed: int, geometry: Geometry | No
         lineage=f"clip-{source.lower()}-{backbone}",
         builder="CLIP",
         shape=shape,
-        stages=(Stage(source, "words", 6 * steps // 10), Stage(source, "captions", 4 * steps // 10)),
+        stages=(Stage(source, "captions", steps),),
         seed=seed,
         geometry=geometry or Geometry(),
     )
@@ -191,7 +191,12 @@ CLASSIFIERS: dict[str, tuple[str, str, Shape, Geometry]] = {
     "vit_xxs_patch8_32": ("vit", "vit_tiny_patch16_224", {**VIT, "embed_dim": 64, "num_heads": 4}, WHOLE),
     "resnet_xxs": ("cnn", "resnet10t", {"channels": [16, 32, 48, 64], "stem_width": 8}, CROPPED),
     "resnet_xs": ("cnn", "test_resnet", {}, WHOLE),
-    "convnext_xxs": ("cnn", "convnext_atto", {"dims": [16, 32, 64, 96], "depths": [1, 1, 2, 1], "patch_size": 2}, SQUASHED),
+    "convnext_xxs": (
+        "cnn",
+        "convnext_atto",
+        {"dims": [16, 32, 64, 96], "depths": [1, 1, 2, 1], "patch_size": 2},
+        SQUASHED,
+    ),
     "efficientnet_xxs": ("cnn", "test_efficientnet", {}, CROPPED),
 }
 

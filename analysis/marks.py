@@ -59,12 +59,9 @@ def panels(data: pd.DataFrame, axes: tuple[str, str], series: Series) -> alt.Top
     size = {2: (375, 270), 3: (240, 195), 4: (176, 160)}[columns]
     keep = alt.selection_point("keep", fields=["series"], bind="legend")
     x = alt.X("x:Q", title=axes[0], axis=alt.Axis(format=".0%", tickCount=5), scale=_domain(data["x"]))
-    y = alt.Y(
-        "y:Q",
-        title=axes[1],
-        axis=alt.Axis(format=".0%", tickCount=5),
-        scale=_domain(data[["y", "low", "high"]].clip(0, 1).melt()["value"]),
-    )
+    # The models set the scale: a band of few lineages may be wider than the panel, and is cut off there.
+    reach = data.loc[data["kind"] == "model", ["y", "low", "high"]].clip(0, 1).melt()["value"]
+    y = alt.Y("y:Q", title=axes[1], axis=alt.Axis(format=".0%", tickCount=5), scale=_domain(reach))
     colour, shape = _legend(series)
     base = alt.Chart().transform_filter(keep)
     fitted = base.transform_filter("datum.kind == 'line'")

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         from engine.miniature import zoo
 
         return 0 if zoo.make(given.out.resolve()) else 1
-    parser.error("give either --out DIR, or --check --results R")
+    return parser.error("give either --out DIR, or --check --results R")
 
 
 def _check(parser: argparse.ArgumentParser, results: Path) -> int:

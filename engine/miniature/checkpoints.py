@@ -1,8 +1,8 @@
 """Checkpoints on disk in the libraries' own local formats, and how well they do by the libraries' own means.
 
 A folder holds weights as safetensors beside the JSON that `open_clip.create_model_and_transforms("local-dir:...")` or
-`timm.create_model("local-dir:...")` wants. Accuracy is taken from the saved folder with the library's own loader, transform
-and prompts, so that it is an outside value for the engine.
+`timm.create_model("local-dir:...")` wants. Accuracy is taken from the saved folder with the library's own loader,
+transform and prompts, so that it is an outside value for the engine.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 from timm.models.vision_transformer import checkpoint_filter_fn
 
 from engine import image_sets
@@ -81,7 +84,7 @@ def save_timm(folder: Path, recipe: Recipe, model: torch.nn.Module) -> None:
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / TIMM_WEIGHTS)
 
 
-def tower_of(folder: Path, recipe: Recipe) -> torch.nn.Module:
+def tower_of(folder: Path, recipe: Recipe) -> Any:
     """The image tower of a saved CLIP as a timm model, in the recipe's size; its last layer is CLIP's projection.
 
     Raises
@@ -91,7 +94,7 @@ def tower_of(folder: Path, recipe: Recipe) -> torch.nn.Module:
     parent = open_clip.create_model(f"local-dir:{folder}").eval()
     size = int(parent.visual.image_size[0])
     shape = {**recipe.shape, "img_size": size} if "img_size" in recipe.shape else recipe.shape
-    tower = timm.create_model(recipe.builder, num_classes=EMBED_DIM, **shape).eval()
+    tower: Any = timm.create_model(recipe.builder, num_classes=EMBED_DIM, **shape).eval()
     tower.load_state_dict(_converted(load_file(folder / OPEN_CLIP_WEIGHTS), tower))
     with torch.no_grad():
         pixels = torch.randn(8, 3, size, size)
@@ -100,13 +103,13 @@ def tower_of(folder: Path, recipe: Recipe) -> torch.nn.Module:
         raise ValueError(f"The timm tower of '{recipe.name}' differs from its CLIP parent in {folder} by {gap:.2g}.")
     if recipe.geometry.size != size:
         tower.set_input_size(img_size=recipe.geometry.size)
-    return tower  # type: ignore[no-any-return]
+    return tower
 
 
-def _converted(weights: Tensors, tower: torch.nn.Module) -> Tensors:
+def _converted(weights: Tensors, tower: Any) -> Tensors:
     trunk = "visual.trunk."
     if f"{trunk}conv1.0.weight" not in weights:
-        return checkpoint_filter_fn(weights, tower)  # type: ignore[no-any-return]
+        return checkpoint_filter_fn(weights, tower)
     projection = weights["visual.head.proj.weight"]
     kept = {name.removeprefix(trunk): tensor for name, tensor in weights.items() if name.startswith(trunk)}
     return {**kept, "fc.weight": projection, "fc.bias": torch.zeros(len(projection))}
@@ -141,7 +144,7 @@ def _clip_scores(folder: Path, classes: tuple[str, ...]) -> Scores:
 
 def _timm_scores(folder: Path) -> Scores:
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    return timm.data.create_transform(**timm.data.resolve_data_config(model=model)), model
+    return create_transform(**resolve_data_config(model=model)), model  # type: ignore[no-untyped-call]
 
 
 def resized_edge(geometry: Geometry) -> int:

@@ -1,4 +1,4 @@
-"""Drawing, piece by piece, so that it can be done in parallel: image sets for good, training pictures until they were used."""
+"""Drawing, in pieces for many workers: image sets, which stay, and training pictures, which go when they were used."""
 
 from __future__ import annotations
 

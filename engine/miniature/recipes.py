@@ -1,19 +1,19 @@
 """The recipes of the zoo: which small models are trained, on what, for how long.
 
-Models differ in quality on purpose: in architecture, in the pictures they see, and in how long they look at them. A study
-of equals shows nothing. Nothing here needs torch.
+Models differ in quality on purpose: in architecture, in the pictures they see, and in how long they look at them. A
+study of equals shows nothing. Nothing here needs torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Family = Literal["zero_shot_clip", "finetuned_clip", "classifier"]
 Target = Literal["captions", "label", "fine"]
 Triple = tuple[float, float, float]
-Shape = Mapping[str, object]
+Shape = Mapping[str, Any]
 
 BATCH = 128
 AMOUNTS = {
@@ -137,10 +137,9 @@ CLIPS = {
         _clip("RN-XS", "WIT-mini", 280, 12),
         _clip("resnet_xs", "WIT-mini", 240, 13, SQUASHED),
         _clip("RN-XS", "LAION-mini-M", 200, 14),
-        _clip("ViT-XXS-8", "LAION-mini-L", 400, 15),
-        _clip("RN-XXS", "LAION-mini-L", 260, 16),
-        _clip("ViT-XXS-8", "WIT-mini", 350, 17),
-        _clip("ViT-XXS-8", "LAION-mini-M", 300, 18),
+        _clip("ViT-XXS-8", "LAION-mini-L", 360, 15),
+        _clip("RN-XXS", "LAION-mini-L", 280, 16),
+        _clip("ViT-XXS-8", "WIT-mini", 320, 17),
         _clip("RN-XXS", "WIT-mini", 220, 19),
         _clip("regnet_xxs", "LAION-mini-M", 240, 20),
         _clip("resnet_xs", "LAION-mini-S", 150, 21, SQUASHED),
@@ -181,7 +180,7 @@ TUNED = (
     _tuned(CLIPS["ViT-XXS-8.laion_mini_l"], "intermediate", 34, steps=140),
     _tuned(CLIPS["ViT-XXS-8.wit_mini"], "direct", 35),
     _tuned(CLIPS["ViT-XXS-8.wit_mini"], "intermediate", 36, steps=140),
-    _tuned(CLIPS["ViT-XXS-8.laion_mini_m"], "direct", 37, steps=100),
+    _tuned(CLIPS["resnet_xs.wit_mini"], "direct", 37, steps=60),
 )
 
 CROPPED = Geometry(interpolation="bilinear", crop=0.9, mean=IMAGENET_MEAN, std=IMAGENET_STD)

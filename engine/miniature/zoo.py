@@ -1,4 +1,4 @@
-"""The miniature on disk: the small world, the checkpoints, and the grid that names them. What is there is left as it is.
+"""The miniature on disk: the small world, the checkpoints, the grid that names them. What is there is left as it is.
 
 ::
 
@@ -78,8 +78,9 @@ def make(out: Path, recipes: Sequence[Recipe] = ZOO) -> bool:
         write_grid(out, recipes)
         print(f"The miniature is there: {len(world.SETS)} image sets and {len(recipes)} models in {out}.")
         return True
+    wanted = recipes if sets else [job.recipe for job in missing(out, recipes)]
     with grid.session():
-        whole = _draw(out, sets, recipes) and _train(out, recipes)
+        whole = _draw(out, sets, wanted) and _train(out, recipes)
     if whole:
         write_grid(out, recipes)
         print(f"The miniature is in {out}: {len(world.SETS)} image sets, {len(recipes)} models, {GRID}.")
@@ -114,7 +115,9 @@ def _train(out: Path, recipes: Sequence[Recipe]) -> bool:
     # Those that are grown from another wait until the others are there.
     for grown in (False, True):
         wave = [job for job in missing(out, recipes) if (job.recipe.parent is not None) == grown]
-        if not _every(train.train, wave, [job.recipe.name for job in wave], "fine-tuning" if grown else "training"):
+        if wave and not _every(
+            train.train, wave, [job.recipe.name for job in wave], "fine-tuning" if grown else "training"
+        ):
             return False
     pool.discard(out)
     return True

@@ -294,8 +294,8 @@ class Record:
             )
         if len(shown) != len(readable):
             raise IncompleteRecord(
-                f"{folder} holds {len(shown)} rows for {len(readable)} readable images of '{name}': some are there twice, "
-                f"or are not of the set. Delete that folder, and show them again with: {again}"
+                f"{folder} holds {len(shown)} rows for {len(readable)} readable images of '{name}': some are there "
+                f"twice, or are not of the set. Delete that folder, and show them again with: {again}"
             )
         features = np.concatenate([_matrix(table.column("features")) for table in tables])
         return readable, features[shown.get_indexer(readable["image_id"])]

@@ -7,8 +7,8 @@
     python -m studies --plan --grid GRID --data DATA --results RESULTS  what would run
     python -m studies --list --results RESULTS                          studies, sets, models
 
-Exit status: 0 when all that was asked for is there, 1 when some model or image set failed, 2 for a bad request. This is the
-only module of the studies that knows the engine's grid; there is no arithmetic in it.
+Exit status: 0 when all that was asked for is there, 1 when some model or image set failed, 2 for a bad request. This
+is the only module of the studies that knows the engine's grid; there is no arithmetic in it.
 """
 
 from __future__ import annotations

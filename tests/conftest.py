@@ -18,6 +18,7 @@ TOKEN = Path(HOME, "ray_token")
 TOKEN.touch(mode=0o600)
 TOKEN.write_text(secrets.token_hex(32))
 os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(TOKEN))
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it once, when it is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

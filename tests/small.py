@@ -76,6 +76,9 @@ def save_timm(
 
     torch.manual_seed(seed)
     model = timm.create_model(arch, pretrained=False, num_classes=classes, **model_args)
+    for value in model.state_dict().values():
+        if value.is_floating_point() and not value.any():
+            value.normal_(std=0.1)  # some architectures start with a head of zeros, which would show nothing
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
     size = model_args.get("img_size", pixels)

@@ -15,10 +15,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -28,6 +27,7 @@ from engine.files import Folder
 from engine.image_sets import PreparedSet, Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec
+from engine.outcomes import Outcome, last_line
 from engine.plan import Need, Plan
 from engine.preprocess import Preprocess
 from engine.progress import Progress
@@ -45,15 +45,6 @@ QUIET = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[R]):
-    """What came of one item: its value, or the last line of its error."""
-
-    name: str
-    value: R | None = None
-    error: str = ""
-
-
 @contextmanager
 def session() -> Iterator[None]:
     """A Ray session: the cluster that RAY_ADDRESS names (as under ``ray job submit``), else one on this computer."""
@@ -62,13 +53,12 @@ def session() -> Iterator[None]:
     import ray
     import ray.data
 
+    start = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     if "RAY_ADDRESS" in os.environ:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        start()
     else:
-        cpus = max(2, os.cpu_count() or 1)  # with one, a stream and a pack would wait for each other
-        ray.init(
-            address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
-        )
+        # With one CPU, a stream and a pack would wait for each other.
+        start(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False)
         _keep_token_private()
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
@@ -134,20 +124,9 @@ def _outcome(name: str, reference: Any) -> Outcome[Any]:
     try:
         return Outcome(name, ray.get(reference))
     except ray.exceptions.RayTaskError as error:
-        return Outcome(name, error=_cause(error))
+        return Outcome(name, error=last_line(error))
     except ray.exceptions.RayError as error:
         return Outcome(name, error=f"its worker died ({last_line(error)})")
-
-
-def _cause(error: Any) -> str:
-    return last_line(error.cause if isinstance(error.cause, Exception) else error)
-
-
-def last_line(error: BaseException) -> str:
-    """Last line of an error, with its type where the text is no sentence of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else ""
-    return text if isinstance(error, ValueError | LookupError) and " " in text else f"{type(error).__name__}: {text}"
 
 
 def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -> list[Outcome[int]]:
@@ -278,7 +257,7 @@ class Crew:
         try:
             receipt: Receipt = ray.get(ready[0])
         except ray.exceptions.RayTaskError as error:  # first: the shard's fault, the actor lives
-            return Answer(need, None, _cause(error))
+            return Answer(need, None, last_line(error))
         except ray.exceptions.RayError as error:
             self.replace(actor)
             return Answer(need, None, f"its worker died ({last_line(error)})")

@@ -164,13 +164,16 @@ def _lacking(results: Folder, prepared: Sequence[PreparedSet], model: str, check
 
 
 def _lacks_head(results: Folder, spec: ModelSpec, checkpoint: str, class_names: Sequence[str]) -> bool:
-    folder = results / "heads" / spec.name
-    stored = set(folder.files())
-    return any(
-        f"{name}.parquet" not in stored
-        or folder.identity(f"{name}.parquet").get("source") != head_source(checkpoint, name, class_names)
+    return not all(
+        has_head(results, spec.name, name, head_source(checkpoint, name, class_names))
         for name in head_names(spec.library)
     )
+
+
+def has_head(results: Folder, model: str, head: str, source: str) -> bool:
+    """Whether a head is there and was made of this source; see `head_source`."""
+    folder, file = results / "heads" / model, f"{head}.parquet"
+    return folder.exists(file) and folder.identity(file).get("source") == source
 
 
 def packs(specs: Sequence[ModelSpec], free_bytes: int) -> tuple[tuple[ModelSpec, ...], ...]:

@@ -26,25 +26,10 @@ from engine.files import Folder, digest
 from engine.image_sets import ImageSet, Role
 
 __all__ = [
-    "Floats",
-    "Folder",
-    "Head",
-    "ImageSet",
-    "IncompleteRecord",
-    "Ints",
-    "Predictions",
-    "Record",
-    "Role",
-    "digest",
-    "fixed_lists",
-    "image_sets",
-    "models",
-    "read_head",
-    "write_features",
-    "write_head",
-    "write_images",
+    "Floats", "Folder", "Head", "ImageSet", "IncompleteRecord", "Ints", "Predictions", "Record", "Role", "digest",
+    "fixed_lists", "image_sets", "models", "read_head", "write_features", "write_head", "write_images",
     "write_models",
-]
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine import heads, towers
@@ -22,8 +23,9 @@ from engine.files import Folder
 from engine.image_sets import Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec, checkpoint_digest
-from engine.plan import head_names, head_source
-from engine.predictions import PRECISION, write_features, write_head
+from engine.outcomes import last_line
+from engine.plan import has_head, head_names, head_source
+from engine.predictions import PRECISION, read_head, write_features, write_head
 from engine.preprocess import Preprocess
 from engine.stream import Receipt
 from engine.towers import Tower
@@ -45,6 +47,7 @@ class Pack:
     class_names: tuple[str, ...]
     towers: dict[str, Tower] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    widths: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(os.cpu_count() or 1)  # Ray starts its workers with one
@@ -70,16 +73,19 @@ class Pack:
             tower = towers.load(spec, self.device)
             width = self._write_heads(tower)
         except Exception as error:
-            return Loaded(spec.name, error=_reason(error))
-        self.towers[spec.name] = tower
+            return Loaded(spec.name, error=last_line(error))
+        self.towers[spec.name], self.widths[spec.name] = tower, width
         return Loaded(spec.name, "", self.digests[spec.name], tower.preprocess, width)
 
     def _write_heads(self, tower: Tower) -> int:
         spec, results, width = tower.spec, Folder.of(self.results), 0
         for name in head_names(spec.library):
-            head = heads.build(tower, name, self.class_names)
             source = head_source(self.digests[spec.name], name, self.class_names)
-            write_head(results, spec.name, head, {**self._identity(tower), "source": source})
+            if has_head(results, spec.name, name, source):
+                head = read_head(results, spec.name, name)
+            else:
+                head = heads.build(tower, name, self.class_names)
+                write_head(results, spec.name, head, {**self._identity(tower), "source": source})
             width = head.weight.shape[1]
         return width
 
@@ -104,7 +110,7 @@ class Pack:
                 try:
                     self._show(self.towers[name], shard, decoded, geometries, ids)
                 except Exception as error:
-                    failed.append((name, _reason(error)))
+                    failed.append((name, last_line(error)))
             return Receipt(len(ids), tuple(failed))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,14 +119,10 @@ class Pack:
         self, tower: Tower, shard: Shard, decoded: Decoded, geometries: Sequence[Preprocess], ids: Sequence[str]
     ) -> None:
         pixels = decoded.pixels(list(geometries).index(tower.preprocess))
-        features = tower.features(pixels)
+        # A shard of which no picture could be read is complete too: no rows, of the model's width.
+        features = tower.features(pixels) if ids else np.empty((0, self.widths[tower.spec.name]), np.float32)
         identity = {**self._identity(tower), "image_set": shard.image_set, "shard": shard.digest}
         write_features(Folder.of(self.results), shard.image_set, tower.spec.name, shard.file, ids, features, identity)
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
 
 
 def commit() -> str:

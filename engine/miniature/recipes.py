@@ -136,12 +136,13 @@ CLIPS = {
         _clip("resnet_xs", "LAION-mini-L", 320, 11, SQUASHED),
         _clip("RN-XS", "WIT-mini", 280, 12),
         _clip("resnet_xs", "WIT-mini", 240, 13, SQUASHED),
-        _clip("RN-XS", "LAION-mini-M", 200, 14),
+        _clip("RN-XS", "LAION-mini-M", 330, 14),
         _clip("ViT-XXS-8", "LAION-mini-L", 360, 15),
-        _clip("RN-XXS", "LAION-mini-L", 280, 16),
+        _clip("RN-XXS", "LAION-mini-L", 400, 16),
         _clip("ViT-XXS-8", "WIT-mini", 320, 17),
         _clip("RN-XXS", "WIT-mini", 220, 19),
-        _clip("regnet_xxs", "LAION-mini-M", 240, 20),
+        _clip("regnet_xxs", "LAION-mini-M", 320, 20),
+        _clip("resnet_xs", "LAION-mini-M", 220, 18, SQUASHED),
         _clip("resnet_xs", "LAION-mini-S", 150, 21, SQUASHED),
         _clip("RN-XXS", "LAION-mini-S", 180, 22),
     )
@@ -218,11 +219,11 @@ def _classifier(arch: str, seed: int, *, before: int = 0, steps: int, smoothing:
 
 
 PLAIN = (
-    _classifier("resnet_xs", 51, before=130, steps=50),
+    _classifier("resnet_xs", 51, before=150, steps=110),
     _classifier("vit_xxs_patch8_32", 52, before=200, steps=60),
-    _classifier("resnet_xxs", 53, before=220, steps=60, smoothing=0.1),
-    _classifier("convnext_xxs", 54, before=180, steps=60),
-    _classifier("efficientnet_xxs", 55, before=160, steps=50),
+    _classifier("resnet_xxs", 53, before=220, steps=160, smoothing=0.1),
+    _classifier("convnext_xxs", 54, before=180, steps=120),
+    _classifier("efficientnet_xxs", 55, before=160, steps=110),
     _classifier("resnet_xs", 56, steps=110),
     _classifier("vit_xxs_patch8_32", 57, steps=180, smoothing=0.1),
     _classifier("resnet_xxs", 58, steps=200),

@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 
 WIDTH = 24
+TERMINAL_SECONDS, LOG_SECONDS = 0.25, 5.0
 
 
 class Progress:
@@ -44,7 +45,7 @@ class Progress:
             sys.stderr.write("\n")
 
     def _redraw(self) -> None:
-        while not self._stop.wait(0.25 if self._terminal else 5.0):
+        while not self._stop.wait(TERMINAL_SECONDS if self._terminal else LOG_SECONDS):
             self._draw()
 
     def _draw(self) -> None:

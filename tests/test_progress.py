@@ -1,0 +1,48 @@
+"""The line of progress: redrawn on a terminal, lines in a log, and moving while a single step takes long."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+import time
+
+import pytest
+
+from engine import progress
+from engine.progress import Progress
+
+
+def test_a_log_gets_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("showing", 4, "images") as line:
+        line.advance(2, note="letters")
+        line.advance(2)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("showing")
+    assert "0/4 images" in first
+    assert "4/4 images" in last
+    assert "\r" not in first + last
+
+
+def test_a_log_gets_lines_while_one_step_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert progress.LOG_SECONDS < 10, "never silent for longer"
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.05)
+    with Progress("training", 1, "models"):
+        time.sleep(0.4)
+    assert len(capsys.readouterr().err.splitlines()) > 4
+
+
+def test_a_terminal_gets_one_line_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Progress("showing", 3, "images") as line:
+            line.advance(3)
+    with io.FileIO(ours) as screen:
+        said = screen.read(4096).decode()
+    assert said.count("\n") == 1, "one line, ended at the end"
+    assert said.count("\r\x1b[2K") >= 2
+    assert "3/3 images" in said

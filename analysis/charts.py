@@ -23,6 +23,8 @@ from analysis.marks import Series, panels, strips
 from analysis.results import NotMeasured, Results
 
 INTERVAL = 1.959963984540054
+WIDEST = 0.5
+"""Bands that take up a larger share of a panel hide it, and say no more than that little is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ def id_and_ood(results: Results) -> alt.TopLevelMixin:
     for name in _measured(results, "out", evidence.ood_frame):
         frame = _series(evidence.ood_frame(results, name))
         parts += [_points(frame, "clean", "ood", name), _bands(frame, "clean", "ood", name)]
-    return panels(pd.concat(parts), ("Top-1 on the clean set", "AUROC"), Series.of(results))
+    data = _without_wide_bands(pd.concat(parts, ignore_index=True))
+    return panels(data, ("Top-1 on the clean set", "AUROC"), Series.of(results))
 
 
 def shift_and_clean(results: Results) -> alt.TopLevelMixin:
@@ -120,8 +123,9 @@ FIGURES = (
         "id-and-ood",
         "Clean accuracy and OOD detection",
         ("accuracy_and_ood_detection", "training_source_matters", "others_correlate_less"),
-        "One panel per out-of-distribution set. Zero-shot models by training source, each with its least-squares line; "
-        "the other groups in grey. The score is MCM for zero-shot heads and the maximum softmax otherwise.",
+        "One panel per out-of-distribution set. Zero-shot models by training source, each with its least-squares line, "
+        "and its band where that takes up less than half of the panel; the other groups in grey. The score is MCM for "
+        "zero-shot heads and the maximum softmax otherwise.",
         id_and_ood,
     ),
     Figure(
@@ -188,8 +192,9 @@ def _groups(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(frame: pd.DataFrame) -> pd.DataFrame:
     facts = pd.DataFrame({"model": frame.index, "series": frame["series"].to_numpy()}, index=frame.index)
-    facts["about"] = frame["group"].map(words) + ", " + frame["train_source"]
-    return facts.assign(lineage=frame["lineage"])
+    also = frame["also_named"].map(lambda names: f"; also named {names}" if names else "")
+    facts["about"] = frame["group"].map(words) + ", " + frame["train_source"] + also
+    return facts.assign(lineage=frame["lineage"], acceptance=frame["acceptance"])
 
 
 def _points(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
@@ -209,6 +214,14 @@ def _bands(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
         band = pd.DataFrame({"x": at, "y": band[y], "low": band["low"].clip(0, 1), "high": band["high"].clip(0, 1)})
         parts.append(band.round(5).assign(kind="line", panel=panel, series=source))
     return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def _without_wide_bands(data: pd.DataFrame) -> pd.DataFrame:
+    models, line = data["kind"] == "model", data["kind"] == "line"
+    room = data.loc[models, "y"].max() - data.loc[models, "y"].min()
+    widest = (data["high"] - data["low"]).where(line).groupby([data["panel"], data["series"]]).transform("max")
+    kept = ~(line & (widest > WIDEST * room))
+    return data.assign(low=data["low"].where(kept), high=data["high"].where(kept))
 
 
 def _baseline(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:

@@ -86,10 +86,10 @@ def p_value(p: float | None) -> str:
 
 
 def evidence(finding: Finding) -> str:
-    """What a finding is about, its estimate and its interval in square brackets, as part of a sentence."""
+    """The estimate and its interval in square brackets, as part of a sentence."""
     value = f"{amount(finding.estimate, finding.unit)}{unit_name(finding.unit)}"
     span = f"[{interval(finding)}]" if finding.low is not None else "(no interval)"
-    return f"{words(finding.subject)}, {value} {span}"
+    return f"{value} {span}"
 
 
 def count(number_of: int, one: str, several: str | None = None) -> str:

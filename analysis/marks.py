@@ -1,22 +1,28 @@
 """How figures are drawn: panels of scatter plots, rows of points, and one quiet style for both.
 
-The data are rows of ``model``, ``series`` (an entry of the legend), ``about``, ``lineage``, ``x`` and, for panels,
-``y``, ``low``, ``high``, ``panel`` and ``kind`` (model or line).
+The data are rows of ``model``, ``series`` (an entry of the legend), ``about``, ``lineage``, ``acceptance``, ``x`` and,
+for panels, ``y``, ``low``, ``high``, ``panel`` and ``kind`` (model or line). A point is hollow where the model differs
+from the published one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
 
 from analysis import evidence
+from analysis.acceptance import DIFFERS
 from analysis.display import COLOURS, GREYS, SHAPES, words
 from analysis.evidence import BASELINE, ZERO_SHOT
 from analysis.results import Results
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+DIFFERING = f"indexof(datum.acceptance, '{DIFFERS}') == 0"
+WIDTH = 740
+"""Pixels that a row of the legend may take."""
 POINTS = "(datum.value > 0 ? '+' : '') + format(100 * datum.value, '.3~g')"
 GROUP_COLOURS = {ZERO_SHOT: "#0072B2", "clip_ft": "#E69F00", "more_data": "#009E73", BASELINE: "#7A7A7A"}
 
@@ -31,8 +37,8 @@ class Series:
     @classmethod
     def of(cls, results: Results, *, others: bool = True) -> Series:
         """A colour for each training source of the zero-shot models, a grey for each other group."""
-        sources = sorted(set(evidence.zero_shot(results.models)["train_source"]))
-        rest = sorted(set(results.models.loc[results.models["family"] != ZERO_SHOT, "group"])) if others else []
+        sources = sorted(set(evidence.zero_shot(results.distinct)["train_source"]))
+        rest = sorted(set(results.distinct.loc[results.distinct["family"] != ZERO_SHOT, "group"])) if others else []
         colours = [COLOURS[place % len(COLOURS)] for place in range(len(sources))]
         greys = [GREYS[place % len(GREYS)] for place in range(len(rest))]
         return cls((*sources, *map(words, rest)), (*colours, *greys))
@@ -40,7 +46,7 @@ class Series:
     @classmethod
     def groups(cls, results: Results) -> Series:
         """A colour for each group."""
-        there = set(results.models["group"])
+        there = set(results.distinct["group"])
         known = [group for group in GROUP_COLOURS if group in there]
         rest = sorted(there - set(known))
         colours = [COLOURS[-1 - place % 4] for place in range(len(rest))]
@@ -70,13 +76,11 @@ def panels(data: pd.DataFrame, axes: tuple[str, str], series: Series) -> alt.Top
         fitted.mark_area(opacity=0.13, clip=True).encode(x, alt.Y("low:Q", title=axes[1]), alt.Y2("high:Q"), colour),
         fitted.mark_line(strokeWidth=1.8, clip=True).encode(x, y, colour),
         models.mark_rule(strokeWidth=0.8, opacity=0.45, clip=True).encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour),
-        models.mark_point(filled=True, size=44, opacity=0.9, stroke="white", strokeWidth=0.5).encode(
-            x, y, colour, shape, tooltip=_tooltip(axes)
-        ),
+        *_dots(models, (x, y, colour, shape), _tooltip(axes), size=44),
     ]
     chart = alt.layer(*layers, data=_lean(data)).properties(width=size[0], height=size[1]).add_params(keep)
     panel = alt.Facet("panel:N", title=None, sort=names)
-    return _styled(chart.facet(panel, columns=columns))
+    return _styled(chart.facet(panel, columns=columns), series)
 
 
 def strips(data: pd.DataFrame, title: str, series: Series, *, zero: bool, step: int = 9) -> alt.TopLevelMixin:
@@ -93,9 +97,7 @@ def strips(data: pd.DataFrame, title: str, series: Series, *, zero: bool, step: 
     )
     base = alt.Chart().transform_filter(keep)
     layers = [
-        base.mark_point(filled=True, size=30, opacity=0.75).encode(
-            x, row, offset, colour, shape, tooltip=_tooltip((title,))
-        ),
+        *_dots(base, (x, row, offset, colour, shape), _tooltip((title,)), size=30),
         base.mark_tick(color="#222222", thickness=2, height=max(8, step)).encode(
             alt.X("mean(x):Q"), row, offset, alt.Detail("series:N")
         ),
@@ -104,7 +106,18 @@ def strips(data: pd.DataFrame, title: str, series: Series, *, zero: bool, step: 
         rule = alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule(color="#888888", strokeDash=[3, 3])
         layers.insert(0, rule.encode(alt.X("zero:Q", title=title)))
     height = alt.Step(max(step * len(series.names), 24), **{"for": "position"})
-    return _styled(alt.layer(*layers, data=_lean(data)).properties(width=640, height=height).add_params(keep))
+    return _styled(alt.layer(*layers, data=_lean(data)).properties(width=640, height=height).add_params(keep), series)
+
+
+def _dots(
+    base: alt.Chart, channels: Sequence[alt.SchemaBase], tooltip: list[alt.Tooltip], *, size: int
+) -> list[alt.Chart]:
+    """The models as points: filled, and hollow where they differ from the published ones."""
+    filled = base.transform_filter(f"!({DIFFERING})").mark_point(
+        filled=True, size=size, opacity=0.85, stroke="white", strokeWidth=0.5
+    )
+    hollow = base.transform_filter(DIFFERING).mark_point(filled=False, size=size, fill="white", strokeWidth=1.6)
+    return [each.encode(*channels, tooltip=tooltip) for each in (filled, hollow)]
 
 
 def _legend(series: Series) -> tuple[alt.Color, alt.Shape]:
@@ -116,7 +129,7 @@ def _legend(series: Series) -> tuple[alt.Color, alt.Shape]:
 
 
 def _tooltip(axes: tuple[str, ...]) -> list[alt.Tooltip]:
-    facts = [("model", "Model"), ("about", "Group"), ("lineage", "Lineage")]
+    facts = [("model", "Model"), ("about", "Group"), ("lineage", "Lineage"), ("acceptance", "Published accuracy")]
     values = [alt.Tooltip(f"{column}:Q", title=title, format=".1%") for column, title in zip("xy", axes, strict=False)]
     return [*(alt.Tooltip(f"{column}:N", title=title) for column, title in facts), *values]
 
@@ -133,7 +146,13 @@ def _lean(data: pd.DataFrame) -> alt.InlineData:
     return alt.InlineData([{str(key): value for key, value in row.items() if pd.notna(value)} for row in rows])
 
 
-def _styled(chart: alt.LayerChart | alt.FacetChart) -> alt.TopLevelMixin:
+def _columns(series: Series) -> int:
+    """Entries of the legend in a row, so that its rows are as few and as even as they can be."""
+    rows = max(1, -(-sum(38 + 6 * len(name) for name in series.names) // WIDTH))
+    return -(-len(series.names) // rows)
+
+
+def _styled(chart: alt.LayerChart | alt.FacetChart, series: Series) -> alt.TopLevelMixin:
     quiet: alt.TopLevelMixin = (
         chart.configure(font=FONT, background="white")
         .configure_view(stroke=None)
@@ -143,7 +162,7 @@ def _styled(chart: alt.LayerChart | alt.FacetChart) -> alt.TopLevelMixin:
         )
         .configure_header(labelFontSize=12, labelFontWeight=600, labelColor="#222222", labelAnchor="start")
         .configure_legend(
-            orient="top", columns=6, columnPadding=18, labelFontSize=11.5, labelLimit=260, symbolSize=70,
+            orient="top", columns=_columns(series), columnPadding=18, labelFontSize=11.5, labelLimit=260, symbolSize=70,
             symbolOpacity=1,
         )
     )  # fmt: skip

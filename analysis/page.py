@@ -8,16 +8,14 @@ from html import escape
 import pandas as pd
 
 from analysis import display, tables
-from analysis.evidence import ZERO_SHOT
-from analysis.findings import Finding, LeftOut, Verdict, overall
+from analysis.acceptance import DIFFERS
+from analysis.findings import Finding, Verdict, overall
 from analysis.ledger import Ledger, claim, origin
+from analysis.prose import VERDICTS, gist
 from analysis.questions import Question
-from analysis.results import ImageCount, Results
 
 WIDTH, HEIGHT, MARGIN = 190, 16, 7
-GROUPS = ("zero_shot_clip", "clip_ft", "more_data", "standard")
 NUMERIC = (1, 4, 5, 6)
-VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "undecided")
 
 
 def element(tag: str, content: str, **attributes: str) -> str:
@@ -25,29 +23,6 @@ def element(tag: str, content: str, **attributes: str) -> str:
     names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     inside = "".join(f' {name}="{escape(value)}"' for name, value in names.items())
     return f"<{tag}{inside}>{content}</{tag}>"
-
-
-def summary(results: Results, counts: Sequence[ImageCount]) -> str:
-    """What was studied, in a paragraph: models, lineages, groups, sets, images, unreadable ones."""
-    groups, models = results.models["group"].value_counts(), results.models
-    sources = models.loc[models["family"] == ZERO_SHOT, "train_source"].nunique()
-    known = [group for group in GROUPS if group in groups.index] + sorted(set(groups.index) - set(GROUPS))
-    named = [f"{groups[group]} {display.words(group) or 'without a group'}" for group in known]
-    roles = [(role, sum(count.image_set.role == role for count in counts)) for role in display.ROLES]
-    sets = [f"{number} {display.ROLES[role]}" for role, number in roles if number]
-    bad = sum(count.unreadable for count in counts)
-    unread = (
-        f"{display.count(bad, 'image')} could not be read and {'is' if bad == 1 else 'are'} left out for every model"
-    )
-    parts = [
-        f"{display.count(len(models), 'model')} in {display.count(models['lineage'].nunique(), 'lineage')}:",
-        f"{display.listed(named)}. The zero-shot models come from {display.count(sources, 'training source')}.",
-        f"They were shown {display.count(sum(count.images for count in counts), 'image')}",
-        f"of {display.count(len(counts), 'set')} ({display.listed(sets)});",
-        f"{unread if bad else 'every image could be read'}.",
-        f"The studies made {display.count(len(results.measurements), 'measurement')} of them.",
-    ]
-    return element("p", escape(" ".join(parts)), class_="lead")
 
 
 def tally(ledger: Ledger) -> str:
@@ -62,26 +37,6 @@ def tally(ledger: Ledger) -> str:
 def chip(verdict: Verdict, *, otherwise: str = "described") -> str:
     """A verdict as a small mark and a word; filled, square or empty, so that colour is not needed."""
     return element("span", verdict or otherwise, class_=f"verdict {verdict or 'described'}")
-
-
-def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:
-    """The evidence on one question, in a sentence or two; plain text."""
-    tested = [finding for finding in findings if finding.verdict] or list(findings)
-    if not tested:
-        return "Not answered: " + (left_out[0].reason if left_out else "nothing was measured for it.")
-    if len(tested) == 1:
-        return display.sentence_case(f"{display.evidence(tested[0])}; {_basis(tested[0])}.")
-    ordered = sorted(tested, key=lambda finding: finding.estimate)
-    ends = f"Lowest: {display.evidence(ordered[0])}. Highest: {display.evidence(ordered[-1])}."
-    verdicts = [finding.verdict for finding in tested if finding.verdict]
-    said = [f"{verdicts.count(name)} {name}" for name in VERDICTS if name in verdicts]
-    if len(said) == 1:
-        return f"{'Both' if len(tested) == 2 else f'All {len(tested)}'} tests {verdicts[0]}. {ends}"
-    return f"Of {len(tested)} tests, {display.listed(said)}. {ends}" if said else ends
-
-
-def _basis(finding: Finding) -> str:
-    return f"n = {finding.n} in {display.count(finding.lineages, 'lineage')}"
 
 
 def ledger_entry(question: Question, ledger: Ledger) -> str:
@@ -158,21 +113,23 @@ def _span(finding: Finding, domain: tuple[float, float]) -> str:
     return element("svg", "".join(parts), role="img", aria_label="estimate and interval", **box)
 
 
-def figure(name: str, title: str, reading: str, said: Sequence[tuple[Question, str]], ledger: Ledger) -> str:
+def figure(name: str, title: str, reading: str, questions: Sequence[Question], ledger: Ledger) -> str:
     """A place for a chart, with how to read it above, and below what its questions came to."""
     chart = element("div", "", class_="chart", id=f"chart-{name}", role="img", aria_label=title)
-    lines = [
-        element(
-            "li", chip(overall(ledger.of(question.__name__)), otherwise="described") + element("span", escape(text))
-        )
-        for question, text in said
-    ]
-    caption = element("figcaption", element("ul", "".join(lines), class_="said"))
+    caption = element("figcaption", element("ul", "".join(_said(each, ledger) for each in questions), class_="said"))
     return (
         element("h3", escape(title))
         + element("p", escape(reading), class_="reading")
         + element("figure", chart + caption)
     )
+
+
+def _said(question: Question, ledger: Ledger) -> str:
+    findings = ledger.of(question.__name__)
+    left_out = [each for each in ledger.left_out if each.question == question.__name__]
+    mark = chip(overall(findings), otherwise="described" if findings else "not answered")
+    words = element("a", escape(claim(question)), href=f"#question-{question.__name__}")
+    return element("li", mark + element("span", f"{words} {escape(gist(findings, left_out))}"))
 
 
 def sortable(frame: pd.DataFrame, facts: set[str]) -> str:
@@ -196,7 +153,8 @@ def _value(column: str, value: object, share: bool) -> str:
         text = display.number(100 * value, 1) if share else f"{value:,g}"
         return _cell("td", text, True, data_value=f"{value:.6g}")
     text = "" if value is None or value != value else str(value)
-    return element("td", escape(display.words(text) if column == "group" else text), class_="text", title=text)
+    kind = "text differs" if column == "acceptance" and text.startswith(DIFFERS) else "text"
+    return element("td", escape(display.words(text) if column == "group" else text), class_=kind, title=text)
 
 
 def plain(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

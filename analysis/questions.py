@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from analysis import answers, evidence, fits
+from analysis.acceptance import checks
 from analysis.evidence import ZERO_SHOT, Answer, attempt
 from analysis.findings import Expected, LeftOut
 from analysis.results import NotMeasured, Results
@@ -28,7 +29,7 @@ def accuracy_and_ood_detection(results: Results) -> Iterator[Answer]:
         look = partial(answers.within, results, out_set.name)
         yield attempt(f"within sources, {out_set.name}", look, unit="correlation", expected="positive")
     for out_set in results.sets("out"):
-        for source in sorted(set(evidence.zero_shot(results.models)["train_source"])):
+        for source in sorted(set(evidence.zero_shot(results.distinct)["train_source"])):
             here = partial(answers.of_source, results, out_set.name, source)
             yield attempt(f"{source}, {out_set.name}", partial(here, fits.correlation), unit="correlation")
             yield attempt(f"{source}, {out_set.name}", partial(here, fits.slope), unit="slope")
@@ -39,7 +40,7 @@ def training_source_matters(results: Results) -> Iterator[Answer]:
 
     The paper's figure 3: the lines of the sources differ. The source with most models is compared with all the others.
     """
-    counts = evidence.zero_shot(results.models)["train_source"].value_counts().sort_index()
+    counts = evidence.zero_shot(results.distinct)["train_source"].value_counts().sort_index()
     for out_set in results.sets("out") if len(counts) > 1 else ():
         source = str(counts.idxmax())
         look = partial(answers.source_contrast, results, out_set.name, source)
@@ -191,14 +192,14 @@ def prompt_sets(results: Results) -> Iterator[Answer]:
 
 
 def acceptance(results: Results) -> Iterator[Answer]:
-    """The models are what they say they are: measured top-1 equals the published one, to 0.003 on average.
+    """The models are what they say they are: on average, measured and published top-1 agree.
 
-    Independent runs of one checkpoint differ by at most 0.0012 on ImageNet and 0.003 on ObjectNet.
+    To what independent runs of one checkpoint were found to differ by at most: 0.12 points on ImageNet, 0.10 on Sketch
+    and R, 0.18 on A, 0.23 on V2, 0.30 on other sets. Which models differ stands in every table.
     """
-    rows = results.measurements
-    for name in sorted(set(rows.loc[rows["study"] == "acceptance", "image_set"])):
-        gap = partial(answers.acceptance_gap, results, name)
-        yield attempt(f"measured - published, {name}", gap, unit="fraction", expected="near zero", margin=0.003)
+    for name, margin in checks(results.measurements).groupby("image_set")["tolerance"].max().items():
+        gap = partial(answers.acceptance_gap, results, str(name))
+        yield attempt(f"measured - published, {name}", gap, unit="fraction", expected="near zero", margin=margin)
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -221,4 +222,4 @@ QUESTIONS: tuple[Question, ...] = (
 
 
 def _other_groups(results: Results) -> list[str]:
-    return sorted(set(results.models["group"]) - {ZERO_SHOT, ""})
+    return sorted(set(results.distinct["group"]) - {ZERO_SHOT, ""})

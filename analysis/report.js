@@ -26,6 +26,10 @@ document.querySelectorAll("table.sortable").forEach((table) => {
   });
 });
 
+const unfold = () => { const aim = document.getElementById(decodeURIComponent(location.hash.slice(1))); if (aim instanceof HTMLDetailsElement) { aim.open = true; aim.scrollIntoView(); } };
+window.addEventListener("hashchange", unfold);
+unfold();
+
 let closed = [];
 window.addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open])")].filter((each) => !each.closest(".vega-embed")); closed.forEach((each) => { each.open = true; }); });
 window.addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from html import escape
 from importlib.metadata import version
@@ -18,7 +19,8 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from analysis import findings, page
+from analysis import display, findings, page, prose
+from analysis.acceptance import DIFFERS
 from analysis.charts import FIGURES, Figure
 from analysis.fits import SEED, TooLittle
 from analysis.ledger import Ledger, ask
@@ -30,6 +32,7 @@ from studies.measurements import digest
 log = logging.getLogger(__name__)
 LIBRARIES = ("numpy", "pandas", "scipy", "statsmodels", "altair", "vl-convert-python")
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+HOLLOW = " A hollow point is a model whose measured accuracy differs from the published one."
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
@@ -76,9 +79,17 @@ def _figures(results: Results, folder: Path) -> dict[str, str]:
         except (NotMeasured, TooLittle) as reason:
             log.info("figure %s left out: %s", figure.name, reason)
             continue
-        path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE), encoding="utf-8", newline="\n")
+        path.write_text(_svg(spec), encoding="utf-8", newline="\n")
         specs[figure.name] = spec
     return specs
+
+
+def _svg(spec: str) -> str:
+    """A figure as SVG; its clips are numbered from 0, where the library counts on over the life of the process."""
+    drawn = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    numbers = {found: str(place) for place, found in enumerate(re.findall(r'(?<=id="clip)\d+(?=")', drawn))}
+    use = r'(?<=id="clip)\d+(?=")|(?<=url\(#clip)\d+(?=\))'
+    return re.sub(use, lambda found: numbers.get(found.group(), found.group()), drawn)
 
 
 def _page(results: Results, ledger: Ledger, specs: dict[str, str], tables: dict[str, pd.DataFrame]) -> str:
@@ -86,7 +97,7 @@ def _page(results: Results, ledger: Ledger, specs: dict[str, str], tables: dict[
     body = [
         _header(results, counts),
         _ledger(ledger),
-        _charts(ledger, specs),
+        _charts(results, ledger, specs),
         _all_tables(results, tables),
         _methods(),
         _provenance(results, counts),
@@ -117,7 +128,8 @@ def _header(results: Results, counts: tuple[ImageCount, ...]) -> str:
     nav = page.element("nav", "".join(page.element("a", name.capitalize(), href=f"#{name}") for name in links))
     kicker = page.element("p", "closerlook", class_="kicker")
     title = page.element("h1", "How far can these image classifiers be trusted?")
-    return page.element("header", kicker + title + page.summary(results, counts) + nav)
+    lead = page.element("p", escape(prose.summary(results, counts)), class_="lead")
+    return page.element("header", kicker + title + lead + nav)
 
 
 def _ledger(ledger: Ledger) -> str:
@@ -126,7 +138,7 @@ def _ledger(ledger: Ledger) -> str:
         "expected one, the 95 % interval (in square brackets) leaves out zero, and the p value, adjusted by Holm over "
         "every test on this page, is below 0.05; contradicted where the sign is the other; undecided otherwise. A "
         "claim is supported where more than half of its tests are, and none is contradicted. Differences of shares "
-        "are in points of percent. A claim opens on a click."
+        "are in points of percent. A claim opens on a click, and shows every test with its interval."
     )
     entries = "".join(page.ledger_entry(question, ledger) for question in QUESTIONS)
     head = page.element("h2", "The claims", id="claims")
@@ -135,13 +147,14 @@ def _ledger(ledger: Ledger) -> str:
     )
 
 
-def _charts(ledger: Ledger, specs: dict[str, str]) -> str:
+def _charts(results: Results, ledger: Ledger, specs: dict[str, str]) -> str:
     hint = (
         "Every point is a model. Point at one to see which; click an entry of the legend to see it alone (with shift: "
         "several), click elsewhere in the figure to see all again. Whiskers are 95 % intervals over images, bands 95 % "
         "over lineages."
     )
-    shown = [_figure(figure, ledger) for figure in FIGURES if figure.name in specs]
+    hollow = HOLLOW if results.distinct["acceptance"].str.startswith(DIFFERS).any() else ""
+    shown = [_figure(figure, ledger, hollow) for figure in FIGURES if figure.name in specs]
     left = [figure.title for figure in FIGURES if figure.name not in specs]
     note = (
         page.element("p", escape(f"Not drawn, for want of measurements: {'; '.join(left)}."), class_="note")
@@ -152,13 +165,9 @@ def _charts(ledger: Ledger, specs: dict[str, str]) -> str:
     return page.element("section", head + "".join(shown) + note)
 
 
-def _figure(figure: Figure, ledger: Ledger) -> str:
-    said = []
-    for question in QUESTIONS:
-        if question.__name__ in figure.questions:
-            left_out = [each for each in ledger.left_out if each.question == question.__name__]
-            said.append((question, page.gist(ledger.of(question.__name__), left_out)))
-    return page.figure(figure.name, figure.title, figure.reading, said, ledger)
+def _figure(figure: Figure, ledger: Ledger, hollow: str) -> str:
+    questions = [question for question in QUESTIONS if question.__name__ in figure.questions]
+    return page.figure(figure.name, figure.title, figure.reading + hollow, questions, ledger)
 
 
 def _all_tables(results: Results, made: dict[str, pd.DataFrame]) -> str:
@@ -167,15 +176,18 @@ def _all_tables(results: Results, made: dict[str, pd.DataFrame]) -> str:
     parts.append(
         page.element(
             "p",
-            "Shares in percent. A click on a heading sorts. The same tables lie beside this page as CSV.",
+            "Shares in percent. A click on a heading sorts. Acceptance: whether measured top-1 is that which was "
+            "published; where not, measured minus published, a fraction. The same tables lie beside this page as CSV.",
             class_="note",
         )
     )
     for table in TABLES:
         if table.name in made:
-            inside = page.element("summary", escape(table.title))
-            inside += page.element("div", page.sortable(made[table.name], facts), class_="scroll")
-            parts.append(page.element("details", inside, class_="table", id=f"table-{table.name}"))
+            rows = page.element("span", display.count(len(made[table.name]), "model"), class_="rows")
+            inside = page.element("summary", f"{escape(table.title)} {rows}")
+            inside += page.element("div", page.sortable(made[table.name], facts), class_="scroll tall")
+            unfolded = {"open": ""} if table is TABLES[0] else {}
+            parts.append(page.element("details", inside, class_="table", id=f"table-{table.name}", **unfolded))
     return page.element("section", "".join(parts))
 
 
@@ -206,6 +218,9 @@ def _studies(results: Results) -> list[tuple[str, ...]]:
     for file in folder.files():
         with folder.filesystem.open_input_file(f"{folder.path}/{file}") as stream:
             mark = digest(stream.read())
-        made = json.dumps(folder.identity(file), sort_keys=True, ensure_ascii=False)
-        rows.append((file.removesuffix(".parquet"), f"{folder.rows(file):,}", mark, made))
+        made = sorted(folder.identity(file).items())
+        facts = "; ".join(
+            f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in made if value
+        )
+        rows.append((file.removesuffix(".parquet"), f"{folder.rows(file):,}", mark, facts))
     return rows

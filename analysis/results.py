@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis import acceptance
 from studies.measurements import Folder, ImageSet, image_sets, models, read
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,12 @@ def pick(
 
 @dataclass(frozen=True)
 class Results:
-    """What a folder RESULTS knows: models (indexed by name), measurements (tall), image sets (sorted by name)."""
+    """What a folder RESULTS knows: models (indexed by name), measurements (tall), image sets (sorted by name).
+
+    Beside the facts of the grid a model has ``acceptance`` (``ok``, ``differs: ...`` or ``not checked``),
+    ``duplicate_of`` (the model that stands for its weights; empty where it is the only one, or that model) and
+    ``also_named`` (those it stands for).
+    """
 
     folder: Folder
     models: pd.DataFrame
@@ -76,6 +82,11 @@ class Results:
     def sets(self, role: str) -> tuple[ImageSet, ...]:
         """The image sets of one role."""
         return tuple(image_set for image_set in self.image_sets if image_set.role == role)
+
+    @cached_property
+    def distinct(self) -> pd.DataFrame:
+        """The models, those left out that only repeat the weights of another one."""
+        return self.models[self.models["duplicate_of"] == ""]
 
     @cached_property
     def default_heads(self) -> pd.Series:
@@ -128,10 +139,11 @@ class Results:
         return rows[~several | default.isna() | (rows["head"] == default)]
 
     def frame(self, **picks: Pick) -> pd.DataFrame:
-        """One row per model that has every pick: its facts, and each pick under its name.
+        """One row per distinct model that has every pick: its facts, and each pick under its name.
 
-        The standard error is under ``<name>_std_error`` (missing where there is none). A model
-        that lacks one of the picks is left out; how many were is logged.
+        The standard error is under ``<name>_std_error`` (missing where there is none). A model that lacks one of the
+        picks is left out; how many were is logged. So is one that repeats the weights of another: it is no second
+        draw.
         """
         taken = sorted(set(picks) & set(self.models.columns))
         if taken:
@@ -140,26 +152,33 @@ class Results:
         for name, wanted in picks.items():
             found = self.picked(wanted)
             columns[name], columns[f"{name}_std_error"] = found["value"], found["std_error"]
-        joined = self.models.join(pd.DataFrame(columns), how="inner") if columns else self.models
+        joined = self.distinct.join(pd.DataFrame(columns), how="inner") if columns else self.distinct
         whole = joined.dropna(subset=list(picks))
-        if len(whole) < len(self.models):
-            log.debug("%d of %d models have %s", len(whole), len(self.models), ", ".join(map(str, picks.values())))
+        if len(whole) < len(self.distinct):
+            log.debug("%d of %d models have %s", len(whole), len(self.distinct), ", ".join(map(str, picks.values())))
         return whole
 
 
 def load(results: str | Path) -> Results:
     """Everything that a folder or URI RESULTS knows, read once.
 
-    A model without a lineage is a lineage of its own.
+    A model without a lineage is a lineage of its own. Where a model was grown from one that is left out as a duplicate,
+    its parent is the one that stands for it.
     """
     folder = Folder.of(results)
     facts = models(folder)
-    for column in ("lineage", "train_source", "group", "family", "parent", "finetune_route"):
+    for column in ("lineage", "train_source", "group", "family", "parent", "finetune_route", "duplicate_of"):
         there = facts[column].astype(object) if column in facts.columns else pd.Series("", index=facts.index)
         facts[column] = there.where(there.notna(), "").astype(str)
     facts["lineage"] = facts["lineage"].where(facts["lineage"] != "", facts["name"])
+    same = acceptance.stands_for(dict(zip(facts.index, facts["duplicate_of"], strict=True)))
+    facts["duplicate_of"] = [same.get(name, "") for name in facts.index]
+    facts["also_named"] = [", ".join(each for each in same if same[each] == name) for name in facts.index]
+    facts["parent"] = facts["parent"].replace(same)
     tall = read(folder)
-    return Results(folder, facts, tall[tall["model"].isin(facts.index)], image_sets(folder))
+    tall = tall[tall["model"].isin(facts.index)]
+    facts["acceptance"] = acceptance.marks(tall, facts.index)
+    return Results(folder, facts, tall, image_sets(folder))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from analysis import evidence
 from analysis.display import words
 from analysis.results import NotMeasured, Pick, Results, pick
 
-FACTS = ("group", "train_source", "lineage")
+FACTS = ("group", "train_source", "acceptance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def models(results: Results) -> pd.DataFrame:
     for conflict in results.sets("conflict"):
         picks[f"{conflict.name} shape bias"] = pick("shape_bias", conflict.name, study="shape", method=("mapped", ""))
     extra = tuple(name for name in ("encoder", "image_size", "params_m", "parent") if name in results.models)
+    extra += ("duplicate_of",) if any(results.models["duplicate_of"]) else ()
     return _wide(results, picks, extra)
 
 
@@ -88,7 +89,7 @@ def heading(column: str) -> str:
 
 
 def _wide(results: Results, picks: dict[str, Pick], more: tuple[str, ...] = ()) -> pd.DataFrame:
-    """One row per model that has any of the picks: facts, picks, more facts."""
+    """One row per model that has any of the picks: facts, picks, lineage, more facts."""
     columns = {}
     for name, wanted in picks.items():
         try:
@@ -97,5 +98,5 @@ def _wide(results: Results, picks: dict[str, Pick], more: tuple[str, ...] = ()) 
             continue
     if not columns:
         raise NotMeasured("None of this was measured.")
-    wide = results.models[list(FACTS)].join(pd.DataFrame(columns), how="left").join(results.models[list(more)])
+    wide = results.models[list(FACTS)].join(pd.DataFrame(columns), how="left").join(results.models[["lineage", *more]])
     return wide.dropna(subset=list(columns), how="all").rename_axis("model").reset_index()

@@ -116,8 +116,38 @@ def simulate(folder: Path, *, lineages: int = 4, noise: float = 0.01, seed: int 
         write(results, study, rows, {"commit": "0123abc"})
     clip = [model for model in zoo if model.facts["group"] == "zero_shot_clip"]
     write(results, "prompts", [row for model in clip for row in _prompts(model, rng, noise, ood[model.name])], {})
-    write(results, "acceptance", [_acceptance(model, rng) for model in zoo], {})
+    write(results, "acceptance", [row for model in zoo for row in _acceptance(model, rng)], {})
     return folder
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Names of a model that is not what was published, of one that is there twice, and of its copy."""
+
+    failing: str
+    original: str
+    copy: str
+
+
+def with_faults(folder: Path, *, gap: float = 0.0213) -> Faults:
+    """Add faults to simulated RESULTS: the first zero-shot model differs by `gap`, the second is there twice."""
+    results = Folder.of(folder)
+    facts = results.read("models.parquet").to_pandas()
+    failing, original = facts.loc[facts["family"] == "zero_shot_clip", "name"].iloc[:2]
+    faults = Faults(failing, original, f"again-{original}")
+    copied = facts[facts["name"] == original].assign(name=faults.copy, lineage="again", duplicate_of=original)
+    write_models(results, pd.concat([facts, copied]))
+    for study in (file.removesuffix(".parquet") for file in (results / "measurements").files()):
+        rows = [Measurement(**each) for each in (results / "measurements").read(f"{study}.parquet").to_pylist()]
+        rows += [replace(each, model=faults.copy) for each in rows if each.model == original]
+        off = [each.model == failing and each.metric == "top1_gap" for each in rows]
+        write(
+            results,
+            study,
+            (replace(each, value=gap) if is_off else each for each, is_off in zip(rows, off, strict=True)),
+            {},
+        )
+    return faults
 
 
 def head(model: Model) -> str:
@@ -196,5 +226,8 @@ def _prompts(model: Model, rng: np.random.Generator, noise: float, ood: list[Mea
     return rows
 
 
-def _acceptance(model: Model, rng: np.random.Generator) -> Measurement:
-    return row("acceptance", model, (CLEAN, "all"), "top1_gap", "", 0.0004 * rng.normal())
+def _acceptance(model: Model, rng: np.random.Generator) -> list[Measurement]:
+    gap = row(
+        "acceptance", model, (CLEAN, "all"), "top1_gap", "a paper", float(np.clip(0.0004 * rng.normal(), -0.001, 0.001))
+    )
+    return [gap, replace(gap, metric="top1_gap_tolerance", value=0.003, std_error=None)]

@@ -7,19 +7,21 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from simulated import SLOPES, simulate
+from simulated import OUT, SLOPES, simulate
 
-from analysis import display, page
+from analysis import display, prose
 from analysis.__main__ import main
 from analysis.charts import FIGURES
-from analysis.findings import Finding
+from analysis.findings import Finding, Verdict
 from analysis.fits import Estimate
 from analysis.questions import QUESTIONS
+from analysis.results import load
 from engine.files import Folder
 from engine.predictions import write_models
 from studies.measurements import Measurement, write
@@ -98,7 +100,8 @@ def test_every_figure_belongs_to_questions_that_are_asked() -> None:
 
 def test_the_summary_counts_what_there_is(folder: Path) -> None:
     text = "".join(Text((folder / "index.html").read_text()).text)
-    assert "48 models in 15 lineages: 18 zero-shot CLIP, 18 fine-tuned CLIP, 6 more data and 6 standard." in text
+    assert "48 models in 15 lineages: 18 zero-shot CLIP, 18 fine-tuned CLIP, 6 classifiers with more data and " in text
+    assert "All were checked against published accuracies, and agree." in text
     assert "240 images of 6 sets (1 clean, 2 shift, 2 out-of-distribution and 1 cue-conflict)" in text
     assert "1 image could not be read and is left out for every model." in text
 
@@ -106,12 +109,42 @@ def test_the_summary_counts_what_there_is(folder: Path) -> None:
 def test_a_sentence_changes_with_its_finding() -> None:
     def said(estimate: float) -> str:
         made = Estimate(estimate, estimate - 0.01, estimate + 0.01, 0.001, 20, 5, "", "")
-        return page.gist([Finding.of("child - parent, pets", made, unit="fraction", expected="negative")], [])
+        return prose.gist([Finding.of("child - parent, pets", made, unit="fraction", expected="negative")], [])
 
     minus = "\N{MINUS SIGN}"
     numbers = f"{minus}20.0 points [{minus}21.0 to {minus}19.0]; n = 20 in 5 lineages."
-    assert said(-0.2) == f"Child {minus} parent, pets, {numbers}"
+    assert said(-0.2) == f"Child {minus} parent, pets: {numbers}"
     assert "+3.0 points [+2.0 to +4.0]" in said(0.03)
+
+
+def test_several_tests_are_counted_and_the_decided_ones_named() -> None:
+    def found(subject: str, estimate: float, verdict: Verdict) -> Finding:
+        made = Estimate(estimate, estimate - 0.01, estimate + 0.01, 0.001, 20, 5, "", "")
+        return replace(Finding.of(subject, made, unit="fraction", expected="negative"), verdict=verdict)
+
+    minus = "\N{MINUS SIGN}"
+    mixed = [
+        found("scaled - raw, far", -0.04, "supported"),
+        found("scaled - raw, near", 0.07, "contradicted"),
+        found("scaled - raw, odd", 0.01, "undecided"),
+    ]
+    ends = f"scaled {minus} raw: {minus}4.0 (far) to +7.0 points (near)."
+    assert prose.gist(mixed, []) == f"Of 3 tests, 1 supported (far), 1 contradicted (near) and 1 undecided; {ends}"
+    alike = [replace(each, verdict="undecided") for each in mixed]
+    assert prose.gist(alike, []) == f"All 3 tests undecided; {ends}"
+    unlike = [replace(each, subject=each.subject.split(", ")[1], verdict="") for each in mixed]
+    assert prose.gist(unlike, []) == f"{minus}4.0 (far) to +7.0 points (near)."
+
+
+def test_bands_that_would_hide_a_panel_are_left_out_and_their_lines_stay(results: Path) -> None:
+    spec = next(figure for figure in FIGURES if figure.name == "id-and-ood").draw(load(results)).to_dict()
+    rows = pd.DataFrame(spec["datasets"][spec["data"]["name"]])
+    line, models = rows[rows["kind"] == "line"], rows[rows["kind"] == "model"]
+    widest = (line["high"] - line["low"]).groupby([line["panel"], line["series"]]).max()
+    assert len(widest) == len(SLOPES) * len(OUT)
+    assert line["y"].notna().all()
+    assert 0 < widest.isna().sum() < len(widest)
+    assert widest.max() < (models["y"].max() - models["y"].min()) / 2
 
 
 def test_equal_results_make_equal_bytes(results: Path, folder: Path, tmp_path: Path) -> None:
@@ -137,7 +170,7 @@ def test_the_page_asks_no_network_for_anything(folder: Path) -> None:
 
 
 def hostile_results(tmp_path: Path) -> Path:
-    """Results in which a model, a source, a lineage and an image set carry markup in their names."""
+    """Results in which a model, a source and a lineage carry markup in their names; the model is none that is known."""
     simulate(tmp_path, lineages=3)
     models = Folder.of(tmp_path).read("models.parquet").to_pandas()
     known = models["name"].iloc[0]
@@ -148,8 +181,9 @@ def hostile_results(tmp_path: Path) -> Path:
     write_models(Folder.of(tmp_path), models)
     folder = Folder.of(tmp_path) / "measurements"
     for file in folder.files():
-        rows = folder.read(file).to_pandas().replace({"model": rename})
-        made = [Measurement(*row) for row in rows.itertuples(index=False, name=None)]
+        rows = [Measurement(**row) for row in folder.read(file).to_pylist()]
+        made = [replace(row, model=rename.get(row.model, row.model)) for row in rows]
+        made = [replace(row, value=0.5) if (row.model, row.metric) == (HOSTILE, "top1_gap") else row for row in made]
         write(Folder.of(tmp_path), file.removesuffix(".parquet"), made, {"note": "</script><script>alert(3)</script>"})
     return tmp_path
 

@@ -58,6 +58,16 @@ window.addEventListener("load", async () => {
 });
 </script>
 """
+LEAD = """
+<script>
+const opened = () => [...document.querySelectorAll("details[open]")].map((each) => each.id).sort().reverse().join(" ");
+window.addEventListener("load", () => setTimeout(() => {
+  const before = opened();
+  document.querySelector("ul.said a").click();
+  setTimeout(() => { document.body.dataset.opened = `${before} / ${opened()}`; }, 1000);
+}, 1000));
+</script>
+"""
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,16 @@ def test_a_click_on_the_legend_filters_and_a_hover_names_the_model(results: Path
     before, after, hover = json.loads(found.group(1).replace("&quot;", '"'))
     assert before == 48 * 2  # every model in both panels
     assert after == 6 * 2  # those of the first training source
-    assert re.search(r"Modelvit\d[sl]\.SRC-large.*LineageSRC-large-\d.*AUROC[\d.]+%", hover), hover
+    told = r"Modelvit\d[sl]\.SRC-large.*LineageSRC-large-\d.*Published accuracyok.*AUROC[\d.]+%"
+    assert re.search(told, hover), hover
+
+
+def test_a_claim_below_a_figure_leads_to_its_tests_and_the_models_are_open(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "leads.html"
+    page.write_text(with_script(results / "report" / "index.html", LEAD))
+    found = re.search(r'data-opened="([^"]*)"', visit(page, tmp_path).document)
+    assert found is not None
+    assert found.group(1) == "table-models / table-models question-accuracy_and_ood_detection"
 
 
 def test_hostile_names_run_no_script(tmp_path: Path) -> None:

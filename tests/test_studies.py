@@ -26,7 +26,7 @@ from results_by_hand import (
 )
 
 from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, write_head
-from studies import acceptance, measurements, ood, prompts, shape, shift
+from studies import measurements, ood, prompts, shape, shift
 from studies.measurements import KEY
 from studies.study import STUDIES, inputs, measure
 
@@ -203,24 +203,6 @@ def test_prompts_weigh_every_factor_alike(results: Folder) -> None:
 
 def test_prompts_are_no_question_for_a_learned_head(shifted: Folder) -> None:
     assert list(prompts.measure(record(shifted))) == []
-
-
-# --- acceptance ------------------------------------------------------------------------------------------------------
-
-
-def test_acceptance_by_hand(shifted: Folder) -> None:
-    published = {"published_plain": 0.6, "published_pair": 0.75, "published_elsewhere": 0.9}
-    learned(shifted, 6, **published, published_source="a table")
-    found = table(acceptance.measure(record(shifted)))
-    assert set(found) == {("plain", "all", "top1_gap", "a table"), ("pair", "all", "top1_gap", "a table")}
-    assert found["plain", "all", "top1_gap", "a table"].value == pytest.approx(4 / 6 - 0.6)
-    assert found["pair", "all", "top1_gap", "a table"].value == pytest.approx(0.5 - 0.75)
-    assert found["pair", "all", "top1_gap", "a table"].std_error == pytest.approx(np.sqrt(0.25 / 3))
-
-
-def test_acceptance_is_silent_where_nothing_was_published(shifted: Folder) -> None:
-    learned(shifted, 6, published_plain=np.nan, published_pair="", published_source="")
-    assert list(acceptance.measure(record(shifted))) == []
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------

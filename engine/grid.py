@@ -94,7 +94,7 @@ def _here(function: Callable[[T], R], items: Sequence[T], names: Sequence[str], 
         try:
             outcomes.append(Outcome(name, function(item)))
         except Exception as error:
-            outcomes.append(Outcome[R](name, error=last_line(error)))
+            outcomes.append(Outcome(name, error=last_line(error)))
         progress.advance(note=name)
     return outcomes
 
@@ -137,7 +137,7 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
     sweep()
     failed, lost, shown = dict(todo.failed), dict[str, str](), Counter[str]()
     with Progress("showing", todo.images, "images") as progress:
-        crew = Crew(results, plan.clean_set(prepared).class_names, progress)
+        crew = Crew((results, plan.clean_set(prepared).class_names, todo.mirror), progress)
         for pack in plan.packs(todo.specs, crew.start()):
             loaded = crew.load(pack)
             failed |= {each.name: each.error for each in loaded if each.error}
@@ -169,8 +169,8 @@ class Crew:
     An actor that dies is replaced, and the replacement loads the pack again. None is given work before it has answered.
     """
 
-    def __init__(self, results: str, class_names: tuple[str, ...], progress: Progress) -> None:
-        self.results, self.class_names, self.progress = results, class_names, progress
+    def __init__(self, given: tuple[str, tuple[str, ...], str], progress: Progress) -> None:
+        self.given, self.progress = given, progress  # what a Pack is made of
         self.pack: list[ModelSpec] = []
         self.geometries: tuple[Preprocess, ...] = ()
         self.nodes: dict[Any, str] = {}
@@ -208,7 +208,7 @@ class Crew:
         remote: Any = ray.remote(Member)
         # No CPU is held, so that decoding is never starved; no restarts, so that a shard which kills is noticed here.
         options = {"num_cpus": 0, "num_gpus": min(1, self.gpus), "max_restarts": 0, "scheduling_strategy": "SPREAD"}
-        return remote.options(**options).remote(self.results, self.class_names)
+        return remote.options(**options).remote(*self.given)
 
     def load(self, pack: Sequence[ModelSpec]) -> list[Loaded]:
         """Load the pack in every actor; what each model turned out to be. One that kills its actor is left out."""

@@ -1,8 +1,8 @@
 """Heads: what turns features into class scores, taken out of a classifier or made of prompts.
 
-A learned head is the model's last linear layer. A zero-shot head is built as Radford et al. 2021 do: per template
-embed and normalise; mean over the templates; normalise again. The scale is the checkpoint's own, and so is the bias
-where it has one.
+A learned head is the model's last linear layer; one picture is shown to see that it is. A zero-shot head is built as
+Radford et al. 2021 do: per template embed and normalise; mean over the templates; normalise again. The scale is the
+checkpoint's own, and so is the bias where it has one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from torch import nn
 from engine.models import BadRequest
 from engine.predictions import LEARNED, Head
 from engine.prompts import PROMPTS
-from engine.towers import Tower
+from engine.towers import Floats, Tower, last_layers
 
 TEXTS_AT_ONCE = 512
+ALIKE = 1e-3  # relative to the largest logit: loose enough for any device, far below another computation
 
 
 def build(tower: Tower, name: str, class_names: Sequence[str]) -> Head:
@@ -42,16 +43,32 @@ def build(tower: Tower, name: str, class_names: Sequence[str]) -> Head:
 
 
 def learned(tower: Tower) -> Head:
-    """The last linear layer of a timm model; 1x1 convolutions are linear layers too."""
-    module: Any = tower.module
-    last: Any = module.get_classifier()
-    if not isinstance(last, nn.Linear | nn.Conv2d):
+    """The last linear layer of a timm model; several whose outputs it averages become one, features side by side.
+
+    Raises
+    ------
+    BadRequest : where the model does anything but that, seen on one picture of noise
+    """
+    layers = last_layers(tower.spec, tower.module)
+    weights = [layer.weight.detach().float().flatten(1).cpu().numpy() for layer in layers]
+    weight: Floats = (np.hstack(weights) / len(layers)).astype(np.float32)
+    biases = [layer.bias.detach().float().cpu().numpy() for layer in layers if layer.bias is not None]
+    bias: Floats = np.sum([np.zeros(len(weight), np.float32), *biases], axis=0) / np.float32(len(layers))
+    head = Head(LEARNED, "learned", weight, bias, 1.0)
+    noise = np.random.default_rng(0).integers(0, 256, (1, *tower.preprocess.crop, 3), np.uint8)
+    with torch.inference_mode():
+        expected = tower.module(tower.normalised(noise)).float().cpu().numpy()
+    features = tower.features(noise)
+    if features.shape[1] != weight.shape[1] or _apart(head.logits(features), expected) > ALIKE:
         raise BadRequest(
-            f"Model '{tower.spec.name}' ends in {type(last).__name__}, no linear layer. Take it out of the grid."
+            f"Model '{tower.spec.name}' does not end with its last linear layer: its logits are not features @ head. "
+            "Take it out of the grid."
         )
-    weight = last.weight.detach().float().flatten(1).cpu().numpy()
-    bias = np.zeros(len(weight), np.float32) if last.bias is None else last.bias.detach().float().cpu().numpy()
-    return Head(LEARNED, "learned", weight, bias, 1.0)
+    return head
+
+
+def _apart(logits: Floats, expected: Floats) -> float:
+    return float(np.abs(logits - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
 
 
 @lru_cache(maxsize=1)

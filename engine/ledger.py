@@ -14,6 +14,9 @@ from engine.image_sets import PreparedSet
 from engine.models import ModelSpec
 from engine.predictions import PRECISION
 from engine.preprocess import Preprocess
+from engine.weights import duplicates
+
+LEFT_OUT = ("image_size", "params_m")  # facts that the library knows where the grid leaves them out
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +26,20 @@ class Loaded:
     name: str
     error: str = ""
     digest: str = ""
+    weights: str = ""
     preprocess: Preprocess | None = None
     width: int = 0
+    params_m: float | None = None
 
 
 def note_models(results: Folder, pack: Sequence[ModelSpec], loaded: Sequence[Loaded]) -> None:
     """Put the facts of the models that could be loaded into ``models.parquet``."""
     rows = [
         {
-            **spec.facts(),
+            **_facts(spec, found),
             "digest": found.digest,
+            "weights": found.weights,
+            "duplicate_of": "",
             "preprocess": str(found.preprocess),
             "width": found.width,
             "precision": PRECISION,
@@ -48,17 +55,38 @@ def note_models(results: Folder, pack: Sequence[ModelSpec], loaded: Sequence[Loa
         predictions.write_models(results, facts)
 
 
-def refresh_models(results: Folder, specs: Sequence[ModelSpec]) -> None:
-    """Bring the grid's facts about models that were shown before up to date, as when a lineage was corrected."""
+def _facts(spec: ModelSpec, found: Loaded) -> dict[str, object]:
+    """The grid's facts, and those that it leaves out as the library has them."""
+    size = float(found.preprocess.crop[0]) if found.preprocess else None
+    known = {"image_size": size, "params_m": found.params_m}
+    return {name: known.get(name) if value is None else value for name, value in spec.facts().items()}
+
+
+def refresh_models(results: Folder, specs: Sequence[ModelSpec]) -> tuple[tuple[str, str], ...]:
+    """Bring the grid's facts about models that were shown before up to date, as when a lineage was corrected.
+
+    Returns the models whose weights another one has, with the first of the grid that has them; they are noted as
+    ``duplicate_of``.
+
+    Parameters
+    ----------
+    specs : the whole grid, in its order
+    """
     if not results.exists("models.parquet"):
-        return
+        return ()
     stored = predictions.models(results)
     rows = [spec.facts() for spec in specs if spec.name in stored.index]
     fresh = pd.DataFrame(rows).set_index("name", drop=False)
-    measured = [column for column in ("digest", "preprocess", "width", "precision") if column in stored]
-    facts = pd.concat([stored[~stored.index.isin(fresh.index)], fresh.join(stored[measured])])
-    if not facts.sort_index()[stored.columns.intersection(facts.columns)].equals(stored):
-        predictions.write_models(results, facts)
+    for column in LEFT_OUT:
+        fresh[column] = fresh[column].astype(float).fillna(stored[column].astype(float))
+    measured = [column for column in ("digest", "weights", "preprocess", "width", "precision") if column in stored]
+    facts = pd.concat([fresh.join(stored[measured]), stored[~stored.index.isin(fresh.index)]])
+    known = facts["weights"].fillna("") if "weights" in facts else pd.Series("", facts.index)
+    same = duplicates({str(name): str(value) for name, value in known.items()})
+    facts["duplicate_of"] = [same.get(str(name), "") for name in facts.index]
+    if set(facts) != set(stored) or not facts.sort_index()[stored.columns].equals(stored):
+        predictions.write_models(results, facts.reset_index(drop=True))
+    return tuple(same.items())
 
 
 def unreadable(results: Folder) -> list[str]:

@@ -1,7 +1,14 @@
 """The grid: one row of a CSV per model, ours (``engine/models.csv``) or a user's own (``--grid``).
 
-Only ``name``, ``library``, ``arch`` and ``checkpoint`` are required. A checkpoint is a hub tag of its library, or
-``local-dir:FOLDER``, a folder in the library's own format, relative to the CSV; a folder is as good as a tag.
+Only ``name``, ``library``, ``arch`` and ``checkpoint`` are required. A checkpoint is a tag of its library,
+``hf://OWNER/REPOSITORY/FILE``, or ``local-dir:FOLDER``, a folder in the library's own format, relative to the CSV; a
+folder is as good as a tag. Image size and parameters are the library's where the CSV leaves them out.
+
+Lineage, in our grid, by rule. A zero-shot CLIP: the family of its image tower (ResNet, ViT, ConvNeXt) and what it was
+trained on, as in ``clip-vit.laion-2b``. A fine-tuned CLIP: its parent's. A classifier: its backbone family and its tag
+up to ``_ft_``, which says who pre-trained it, how and on what, as in ``convnext.fb_in22k``. Size, depth, width and
+resolution tell no families apart (ResNet, ResNeXt and wide ResNet are one), generations do (DeiT and DeiT III). So
+models fine-tuned differently from one pre-training share a lineage, and those pre-trained on other data do not.
 """
 
 from __future__ import annotations
@@ -17,6 +24,7 @@ from pathlib import Path
 LIBRARIES = ("open_clip", "timm")
 REQUIRED = ("name", "library", "arch", "checkpoint")
 LOCAL = "local-dir:"
+HUB_FILE = "hf://"
 PUBLISHED = "published_"
 OUR_GRID = Path(__file__).with_name("models.csv")
 
@@ -178,3 +186,9 @@ def checkpoint_digest(spec: ModelSpec) -> str:
         with file.open("rb") as content:
             sha.update(hashlib.file_digest(content, "sha256").digest())
     return sha.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    from engine.check_models import main
+
+    raise SystemExit(main())

@@ -6,15 +6,14 @@ this checkpoint and these images; one that says otherwise is not reused, and is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from engine import predictions
+from engine import fetch, predictions, weights
 from engine.files import Folder
 from engine.image_sets import BadImageSet, ImageSet, PreparedSet, Shard
-from engine.models import BadRequest, ModelSpec, checkpoint_digest
-from engine.predictions import LEARNED, digest
-from engine.prompts import PROMPTS
+from engine.models import BadRequest, ModelSpec
+from engine.state import State, examine, noted
 
 BYTES_PER_PARAMETER = 4
 ROOM_FOR_WORK = 0.6  # of the free memory is given to weights, the rest to activations and pixels
@@ -41,8 +40,12 @@ class Plan:
     specs : the models that must be loaded, in the grid's order
     needs : the shards that must be shown
     stale : sentences about files whose identity does not fit
-    failed : (model, reason) of those whose checkpoint is not at hand
+    failed : (model, reason) of those whose checkpoint cannot be had
     cells : number of (model, image set) pairs of the whole grid; missing_cells of them are incomplete
+    absent : models whose checkpoint must be fetched; among `specs` where that can be done while they are loaded
+    away : names of complete models whose checkpoint is not at hand
+    duplicates : (model, the first model of the grid with the same weights)
+    mirror : folder of weights, empty for none
     """
 
     specs: tuple[ModelSpec, ...]
@@ -51,11 +54,26 @@ class Plan:
     failed: tuple[tuple[str, str], ...]
     cells: int
     missing_cells: int
+    absent: tuple[ModelSpec, ...] = ()
+    away: tuple[str, ...] = ()
+    duplicates: tuple[tuple[str, str], ...] = ()
+    mirror: str = ""
 
     @property
     def images(self) -> int:
         """Number of images to decode."""
         return sum(need.shard.rows for need in self.needs)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, a sentence each."""
+        twice = alike(self.duplicates)
+        if not self.away:
+            return (*self.stale, *twice)
+        away = (
+            f"{len(self.away)} complete models are known by the digest noted when they were shown, their checkpoints "
+            f"are not at hand: {', '.join(self.away)}"
+        )
+        return (*self.stale, *twice, away)
 
     def summary(self) -> str:
         """What would run, in a sentence or two."""
@@ -66,7 +84,26 @@ class Plan:
             f"{self.missing_cells} of {self.cells} cells (model, image set) are incomplete: {len(self.specs)} models "
             f"to load, {self.images} images in {len(self.needs)} shards to decode, {views} times an image meets a model"
         )
-        return "\n".join([text, *(f"not at hand: {reason}" for _, reason in self.failed)])
+        listed = {spec.name for spec in self.absent}
+        reasons = (f"not at hand: {reason}" for name, reason in self.failed if name not in listed)
+        return "\n".join([text, *reasons, *self._fetching()])
+
+    def _fetching(self) -> list[str]:
+        """The checkpoints that must be fetched, with their sizes, and how."""
+        if not self.absent:
+            return []
+        option, place = f" --weights {self.mirror}" if self.mirror else "", self.mirror or weights.hub_cache()
+        total = sum(map(_bytes, self.absent)) / 1e9
+        lines = [f"not at hand: {len(self.absent)} checkpoints, about {total:.1f} GB at 4 bytes a parameter"]
+        lines += [f"  {_bytes(spec) / 1e6:7,.0f} MB  {spec.name}: {weights.source(spec)}" for spec in self.absent]
+        stuck = {name for name, _ in self.failed} & {spec.name for spec in self.absent}
+        when = "Fetch them first" if stuck else "They are fetched when their models are loaded; to have them before"
+        return [*lines, f"{when}, into {place}: python -m engine.fetch --grid GRID{option}"]
+
+
+def alike(duplicates: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """A sentence for every model that has another one's weights."""
+    return tuple(f"'{name}' has the same weights as '{first}'" for name, first in duplicates)
 
 
 def clean_set(prepared: Sequence[PreparedSet]) -> ImageSet:
@@ -78,62 +115,61 @@ def clean_set(prepared: Sequence[PreparedSet]) -> ImageSet:
     return clean[0]
 
 
-def head_names(library: str) -> tuple[str, ...]:
-    """Names of the heads that a model of this library gets."""
-    return tuple(sorted(PROMPTS)) if library == "open_clip" else (LEARNED,)
-
-
-def head_source(checkpoint: str, head: str, class_names: Sequence[str]) -> str:
-    """Digest of everything that a head is made of."""
-    return digest(checkpoint, head, *PROMPTS.get(head, ()), *class_names)
-
-
-def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[ModelSpec]) -> Plan:
-    """What the grid lacks in RESULTS.
+def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[ModelSpec], mirror: str = "") -> Plan:
+    """What the grid lacks in RESULTS; weights are looked for in the mirror folder too, where one is named.
 
     Raises
     ------
-    BadRequest : where RESULTS is of another grid, or of other images under the same name
+    BadRequest : where RESULTS is of another grid, or of other images under the same name; or there is no such mirror
     """
     refuse_other_grid(results, specs)
-    known = _digests(results)
     _refuse_other_images(results, prepared)
-    class_names = clean_set(prepared).class_names
+    states = examine(results, prepared, specs, mirror, clean_set(prepared).class_names)
+    failed = _failed(states, mirror)
+    loaded = [state for state in states if state.due and state.name not in failed]
+    return Plan(
+        specs=tuple(state.spec for state in loaded),
+        needs=_needs(prepared, loaded),
+        stale=tuple(
+            f"{state.stale} stored shards of '{state.name}' are of another checkpoint or other images; shown anew."
+            for state in loaded
+            if state.stale
+        ),
+        failed=tuple(failed.items()),
+        cells=len(specs) * len(prepared),
+        missing_cells=sum(len({shard.image_set for shard in state.lacking}) for state in states),
+        absent=tuple(state.spec for state in states if state.to_fetch),
+        away=tuple(state.name for state in states if not state.due and state.checkpoint.value is None),
+        duplicates=tuple(weights.duplicates({state.name: state.weights for state in states}).items()),
+        mirror=mirror,
+    )
+
+
+def _needs(prepared: Sequence[PreparedSet], loaded: Sequence[State]) -> tuple[Need, ...]:
     needed: dict[Shard, list[str]] = {shard: [] for each in prepared for shard in each.shards}
-    chosen, failed, stale, missing_cells = [], [], [], 0
-    for spec in specs:
-        try:
-            checkpoint = checkpoint_digest(spec)
-        except BadRequest as error:
-            failed.append((spec.name, str(error)))
-            continue
-        lacking, old = _lacking(results, prepared, spec.name, checkpoint)
-        for shard in lacking:
-            needed[shard].append(spec.name)
-        if old:
-            stale.append(f"{old} stored shards of '{spec.name}' are of another checkpoint or other images; shown anew.")
-        missing_cells += len({shard.image_set for shard in lacking})
-        if lacking or known.get(spec.name) != checkpoint or _lacks_head(results, spec, checkpoint, class_names):
-            chosen.append(spec)
-    needs = tuple(Need(shard, tuple(models)) for shard, models in needed.items() if models)
-    cells = len(specs) * len(prepared)
-    return Plan(tuple(chosen), needs, tuple(stale), tuple(failed), cells, missing_cells)
+    for state in loaded:
+        for shard in state.lacking:
+            needed[shard].append(state.name)
+    return tuple(Need(shard, tuple(models)) for shard, models in needed.items() if models)
+
+
+def _failed(states: Sequence[State], mirror: str) -> dict[str, str]:
+    """The models that are due and whose checkpoint cannot be had, each with the reason."""
+    failed = {state.name: state.checkpoint.error for state in states if state.due and state.checkpoint.error}
+    absent = [state.spec for state in states if state.to_fetch]
+    if absent and (why := fetch.unreachable()):
+        failed |= {spec.name: fetch.missing(spec, mirror, why) for spec in absent}
+    return failed
 
 
 def refuse_other_grid(results: Folder, specs: Sequence[ModelSpec]) -> None:
     """Raise `BadRequest` where RESULTS holds models, and none of this grid."""
-    stored = list(_digests(results))
+    stored = list(noted(results, "digest"))
     if stored and not set(stored) & {spec.name for spec in specs}:
         raise BadRequest(
             f"{results} holds the results of another grid ({len(stored)} models, '{stored[0]}' among them) and none of "
             "this one. Give another folder to --results, or the grid that it was made with to --grid."
         )
-
-
-def _digests(results: Folder) -> Mapping[str, str]:
-    if not results.exists("models.parquet"):
-        return {}
-    return {str(name): str(value) for name, value in predictions.models(results)["digest"].items()}
 
 
 def _refuse_other_images(results: Folder, prepared: Sequence[PreparedSet]) -> None:
@@ -145,35 +181,6 @@ def _refuse_other_images(results: Folder, prepared: Sequence[PreparedSet]) -> No
                 f"{results} was made from another '{name}' ({stored[name].n_images} images, {stored[name].digest}; "
                 f"now {each.image_set.n_images}, {each.image_set.digest}). Give another folder to --results."
             )
-
-
-def _lacking(results: Folder, prepared: Sequence[PreparedSet], model: str, checkpoint: str) -> tuple[list[Shard], int]:
-    """Shards that the model has not been shown, and how many stored files do not fit."""
-    lacking, stale = [], 0
-    for each in prepared:
-        folder = results / "features" / each.image_set.name / model
-        stored = set(folder.files())
-        for shard in each.shards:
-            if shard.file in stored:
-                identity = folder.identity(shard.file)
-                if (identity.get("checkpoint"), identity.get("shard")) == (checkpoint, shard.digest):
-                    continue
-                stale += 1
-            lacking.append(shard)
-    return lacking, stale
-
-
-def _lacks_head(results: Folder, spec: ModelSpec, checkpoint: str, class_names: Sequence[str]) -> bool:
-    return not all(
-        has_head(results, spec.name, name, head_source(checkpoint, name, class_names))
-        for name in head_names(spec.library)
-    )
-
-
-def has_head(results: Folder, model: str, head: str, source: str) -> bool:
-    """Whether a head is there and was made of this source; see `head_source`."""
-    folder, file = results / "heads" / model, f"{head}.parquet"
-    return folder.exists(file) and folder.identity(file).get("source") == source
 
 
 def packs(specs: Sequence[ModelSpec], free_bytes: int) -> tuple[tuple[ModelSpec, ...], ...]:

@@ -1,8 +1,10 @@
 """Geometry from an encoded file to uint8 pixels, as each checkpoint's own library does it, bit for bit.
 
 timm turns a picture into RGB first and then resizes it; open_clip resizes and crops first and turns it into RGB last,
-which differs for palettes and alpha. Mean and standard deviation are no part of this: the tower applies them on its
-device. Needs Pillow and numpy only, so that the workers that decode never load torch.
+which differs for palettes and alpha. Both make grey three equal channels, turn CMYK into RGB as Pillow does, drop alpha
+without a background, and leave a picture as it is stored where EXIF says that it is turned. Mean and standard deviation
+are no part of this: the tower applies them on its device. Needs Pillow and numpy only, so that the workers that decode
+never load torch; Pillow when a picture is decoded, so that studies run where none is.
 """
 
 from __future__ import annotations
@@ -11,23 +13,16 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 Fit = Literal["shortest", "longest", "squash"]
-
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +54,13 @@ class Preprocess:
 
     def __call__(self, image: Image.Image) -> Pixels:
         """Pixels (height, width, 3) of a decoded picture."""
+        from PIL.Image import Resampling
+
         if self.rgb_first:
             image = image.convert("RGB")
         height, width = self._resized(image.height, image.width)
         if (width, height) != image.size:
-            image = image.resize((width, height), RESAMPLING[self.interpolation])
+            image = image.resize((width, height), Resampling[self.interpolation.upper()])
         image = self._centre(image)
         return np.asarray(image.convert("RGB"))
 
@@ -79,6 +76,8 @@ class Preprocess:
         return round(height / ratio), round(width / ratio)
 
     def _centre(self, image: Image.Image) -> Image.Image:
+        from PIL import ImageOps
+
         height, width = self.crop
         down, right = max(height - image.height, 0), max(width - image.width, 0)
         if down or right:
@@ -120,6 +119,8 @@ class Unreadable(ValueError):
 
 def decode(content: bytes) -> Image.Image:
     """The decoded picture of an encoded file; `Unreadable` with Pillow's reason where it is none."""
+    from PIL import Image
+
     try:
         image = Image.open(io.BytesIO(content))
         image.load()

@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine import heads, towers
+from engine import fetch, heads, towers
 from engine.decode import Decoded
 from engine.files import Folder
 from engine.image_sets import Shard
 from engine.ledger import Loaded
-from engine.models import ModelSpec, checkpoint_digest
+from engine.models import ModelSpec
 from engine.outcomes import last_line
-from engine.plan import has_head, head_names, head_source
 from engine.predictions import PRECISION, read_head, write_features, write_head
 from engine.preprocess import Preprocess
+from engine.state import has_head, head_names, head_source
 from engine.stream import Receipt
 from engine.towers import Tower
 
@@ -41,10 +41,12 @@ class Pack:
     ----------
     results : URI of RESULTS
     class_names : names of the models' classes, from the clean image set
+    mirror : folder of weights, looked into before the hub's cache and the hub; empty for none
     """
 
     results: str
     class_names: tuple[str, ...]
+    mirror: str = ""
     towers: dict[str, Tower] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
@@ -69,13 +71,15 @@ class Pack:
     def load(self, spec: ModelSpec) -> Loaded:
         """Load one model and write those of its heads that are not there."""
         try:
-            self.digests[spec.name] = checkpoint_digest(spec)
-            tower = towers.load(spec, self.device)
+            found = fetch.obtain(spec, self.mirror)
+            self.digests[spec.name] = found.digest
+            tower = towers.load(spec, self.device, found.path)
             width = self._write_heads(tower)
         except Exception as error:
             return Loaded(spec.name, error=last_line(error))
         self.towers[spec.name], self.widths[spec.name] = tower, width
-        return Loaded(spec.name, "", self.digests[spec.name], tower.preprocess, width)
+        params_m = towers.params_m(tower)
+        return Loaded(spec.name, "", found.digest, found.weights, tower.preprocess, width, params_m)
 
     def _write_heads(self, tower: Tower) -> int:
         spec, results, width = tower.spec, Folder.of(self.results), 0

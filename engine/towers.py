@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from engine.models import LOCAL, BadRequest, ModelSpec
+from engine.models import HUB_FILE, LOCAL, BadRequest, ModelSpec
 from engine.preprocess import Pixels, Preprocess, of_open_clip, of_timm
+from engine.weights import Source
 
 Floats = npt.NDArray[np.float32]
-HUB_FILE = "hf://"
+Linear = nn.Linear | nn.Conv2d
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Tower:
     ----------
     spec : the model's row of the grid
     module : the whole model, as its library makes it, in evaluation mode, on its device
-    embed : normalised pixels (n, 3, h, w) to features (n, d): the input of the last linear layer, or the unit image
+    embed : normalised pixels (n, 3, h, w) to features (n, d): what goes into the last linear layer, or the unit image
         embedding of a CLIP
     preprocess : geometry that makes its pixels
     mean, std : of each channel, as fractions of 255
@@ -65,8 +67,12 @@ class Tower:
         return features
 
 
-def load(spec: ModelSpec, device: torch.device) -> Tower:
+def load(spec: ModelSpec, device: torch.device, file: Path | None = None) -> Tower:
     """The model of one row of the grid, ready to be shown pixels.
+
+    Parameters
+    ----------
+    file : its weights, where they are on this computer; a local folder knows its own, a tag's library its own cache
 
     Raises
     ------
@@ -74,7 +80,7 @@ def load(spec: ModelSpec, device: torch.device) -> Tower:
     """
     logging.getLogger("timm").setLevel(logging.ERROR)
     try:
-        return _open_clip(spec, device) if spec.library == "open_clip" else _timm(spec, device)
+        return _tower(spec, _BUILD[spec.library](spec, device, weights=True, file=file), device)
     except BadRequest:
         raise
     except Exception as error:
@@ -85,49 +91,165 @@ def load(spec: ModelSpec, device: torch.device) -> Tower:
         ) from error
 
 
-def _timm(spec: ModelSpec, device: torch.device) -> Tower:
+def _timm(spec: ModelSpec, device: torch.device, *, weights: bool, file: Path | None = None) -> Any:
     import timm
-    from timm.data.config import resolve_model_data_config
 
-    tag = "" if spec.checkpoint.startswith(LOCAL) else f".{spec.checkpoint}"
-    name = spec.checkpoint if spec.checkpoint.startswith(LOCAL) else f"{spec.arch}{tag}"
-    model: Any = timm.create_model(name, pretrained=True).eval().requires_grad_(requires_grad=False).to(device)
-    config = resolve_model_data_config(model)
-    geometry = of_timm(
-        config["input_size"], config["crop_pct"], config["crop_mode"], config["interpolation"], config["mean"]
-    )
-
-    def embed(batch: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = model.forward_head(model.forward_features(batch), pre_logits=True)
-        return features
-
-    return Tower(spec, model, embed, geometry, config["mean"], config["std"], device)
+    local = spec.checkpoint.startswith(LOCAL)
+    name = f"{spec.arch}.{spec.checkpoint}".split(f".{HUB_FILE}")[0] if not local else spec.checkpoint
+    given = {"file": str(file), "custom_load": file.suffix == ".npz"} if file and not local else None
+    return timm.create_model(name, pretrained=weights, pretrained_cfg_overlay=given).to(device)
 
 
-def _weights(checkpoint: str) -> str:
-    """A tag as it is; the local copy of ``hf://OWNER/REPOSITORY/FILE``, from the hub or its cache."""
-    if not checkpoint.startswith(HUB_FILE):
-        return checkpoint
-    from huggingface_hub import hf_hub_download
-
-    owner, repository, file = checkpoint.removeprefix(HUB_FILE).split("/", 2)
-    return str(hf_hub_download(f"{owner}/{repository}", file))
-
-
-def _open_clip(spec: ModelSpec, device: torch.device) -> Tower:
+def _open_clip(spec: ModelSpec, device: torch.device, *, weights: bool, file: Path | None = None) -> Any:
     import open_clip
 
     local = spec.checkpoint.startswith(LOCAL)
-    name, pretrained = (spec.checkpoint, None) if local else (spec.arch, _weights(spec.checkpoint))
-    model: Any = open_clip.create_model(name, pretrained=pretrained, device=device, require_pretrained=True)
-    model.eval().requires_grad_(requires_grad=False)
-    config = open_clip.get_model_preprocess_cfg(model)
-    geometry = of_open_clip(
-        config["size"], config["interpolation"], config["resize_mode"], config.get("fill_color") or 0
+    name, pretrained = (spec.checkpoint, None) if local else (spec.arch, str(file or spec.checkpoint))
+    # Of a tag without weights, or with a file in their place, open_clip forgets what its list says of the pixels.
+    pixels = {} if local else open_clip.get_pretrained_cfg(spec.arch, spec.checkpoint)
+    if weights:
+        return open_clip.create_model(
+            name, pretrained=pretrained, device=device, require_pretrained=True, force_preprocess_cfg=pixels
+        )
+    return open_clip.create_model(
+        name, load_weights=False, pretrained_image=False, device=device, force_preprocess_cfg=pixels
     )
+
+
+_BUILD: dict[str, Callable[..., Any]] = {"timm": _timm, "open_clip": _open_clip}
+
+
+def _tower(spec: ModelSpec, model: Any, device: torch.device) -> Tower:
+    model.eval().requires_grad_(requires_grad=False)
+    if spec.library == "timm":
+        from timm.data.config import resolve_model_data_config
+
+        # Published accuracies are those at the size that timm lists for testing.
+        config = resolve_model_data_config(model, use_test_size=True)
+        crop = config["crop_pct"], config["crop_mode"]
+        geometry = of_timm(config["input_size"], *crop, config["interpolation"], config["mean"])
+        return Tower(spec, model, _into_last(spec, model), geometry, config["mean"], config["std"], device)
+    import open_clip
+
+    config = open_clip.get_model_preprocess_cfg(model)
+    fill = config.get("fill_color") or 0
+    geometry = of_open_clip(config["size"], config["interpolation"], config["resize_mode"], fill)
 
     def embed(batch: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = model.encode_image(batch, normalize=True)
         return features
 
     return Tower(spec, model, embed, geometry, config["mean"], config["std"], device)
+
+
+def last_layers(spec: ModelSpec, model: Any) -> tuple[Linear, ...]:
+    """The layer that a timm model ends in, or the several whose outputs it averages; a 1x1 convolution is linear too.
+
+    Raises
+    ------
+    BadRequest : where it ends in anything else
+    """
+    last = model.get_classifier()
+    layers: tuple[Any, ...] = tuple(last) if isinstance(last, tuple | list | nn.ModuleList) else (last,)
+    for layer in layers:
+        if not isinstance(layer, Linear):
+            raise BadRequest(
+                f"Model '{spec.name}' ends in {type(layer).__name__}, no linear layer. Take it out of the grid."
+            )
+    return layers
+
+
+def _into_last(spec: ModelSpec, model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Pixels to the input of the last layer, caught on its way in, so that nothing a family does before it is left out.
+
+    Several last layers: their inputs side by side.
+    """
+    caught: dict[int, torch.Tensor] = {}
+    for place, layer in enumerate(last_layers(spec, model)):
+        layer.register_forward_pre_hook(lambda _, given, place=place: caught.update({place: given[0].flatten(1)}))
+
+    def embed(batch: torch.Tensor) -> torch.Tensor:
+        model(batch)
+        return torch.cat([caught.pop(place) for place in sorted(caught)], dim=1)
+
+    return embed
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model is, known without its weights: geometry, mean and std, feature width, classes, parameters.
+
+    A zero-shot model has as many classes as it is given names: None.
+    """
+
+    preprocess: Preprocess
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    width: int
+    classes: int | None
+    params_m: float
+
+
+def describe(spec: ModelSpec) -> Description:
+    """What one row of the grid is: built without weights and shown one picture of its geometry, nothing computed."""
+    nowhere = torch.device("meta")
+    with nowhere, torch.inference_mode():
+        tower = _tower(spec, _BUILD[spec.library](spec, nowhere, weights=False), nowhere)
+        features = tower.embed(torch.empty((1, 3, *tower.preprocess.crop)))
+    layers = last_layers(spec, tower.module) if spec.library == "timm" else ()
+    classes = layers[0].weight.shape[0] if layers else None
+    mean, std = tuple(tower.mean), tuple(tower.std)
+    return Description(tower.preprocess, mean, std, features.shape[1], classes, params_m(tower))
+
+
+def params_m(tower: Tower) -> float:
+    """Parameters of the whole model, in millions, to two digits."""
+    return round(sum(each.numel() for each in tower.module.parameters()) / 1e6, 2)
+
+
+def listed(spec: ModelSpec) -> bool:
+    """Whether the checkpoint is a tag in its library's own list, a file of a hub by its form, or a filled folder."""
+    if spec.folder:
+        return spec.folder.is_dir() and any(spec.folder.iterdir())
+    if spec.checkpoint.startswith(HUB_FILE):
+        return len(spec.checkpoint.removeprefix(HUB_FILE).split("/")) >= 3
+    if spec.library == "timm":
+        import timm
+
+        return f"{spec.arch}.{spec.checkpoint}" in timm.list_pretrained(spec.arch)
+    import open_clip
+
+    return (spec.arch, spec.checkpoint) in open_clip.list_pretrained()
+
+
+def source(spec: ModelSpec) -> Source:
+    """Where the weights of a tag are, as its library lists them; safetensors before the same in a pickle.
+
+    Raises
+    ------
+    BadRequest : where the library does not list the tag
+    """
+    files: tuple[str, ...]
+    if spec.library == "timm":
+        import timm.models
+
+        name = f"{spec.arch}.{spec.checkpoint}"
+        config = timm.models.get_pretrained_cfg(name) if timm.models.is_model_pretrained(name) else None
+        listed: dict[str, Any] = config.to_dict() if config else {}
+        repository, file = listed.get("hf_hub_id") or "", listed.get("hf_hub_filename") or ""
+        files = (file,) if file else ("model.safetensors", "pytorch_model.bin")
+    else:
+        import open_clip
+
+        listed = open_clip.get_pretrained_cfg(spec.arch, spec.checkpoint)
+        repository, _, file = (listed.get("hf_hub") or "").rpartition("/")
+        files = (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    repository, _, revision = repository.partition("@")
+    if repository:
+        return Source(repository=repository, revision=revision, files=files)
+    if listed.get("url"):
+        return Source(url=listed["url"])
+    raise BadRequest(
+        f"Model '{spec.name}': {spec.library} lists no weights '{spec.checkpoint}' for {spec.arch}. "
+        "Check the arch and checkpoint columns of the grid."
+    )

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 from engine import grid, image_sets, ledger, models, plan, predictions
 from engine.image_sets import PreparedSet
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="DATA", help="folder or URI of the image sets; without it nothing is shown")
     parser.add_argument("--results", metavar="RESULTS", help="folder or URI that is written to")
     parser.add_argument("--model", metavar="NAME", action="append", default=[], help="only this model; may be repeated")
+    parser.add_argument("--weights", metavar="DIR", help="mirror folder of weights, before the cache of the hub")
     parser.add_argument("--plan", action="store_true", help="say what would be shown, and stop")
     parser.add_argument("--list", action="store_true", help="list studies, image sets and models, and stop")
     return parser
@@ -70,7 +72,9 @@ def _run(asked: argparse.Namespace) -> int:
         _check_grid(asked)
     with grid.session() if todo and todo.specs else nullcontext():
         failures = _show(asked, todo, prepared) if todo else []
-        failures += _measure(Folder.of(asked.results), asked.results, names, anew="all" not in asked.studies)
+        results = Folder.of(asked.results)
+        if not failures or results.exists("models.parquet"):
+            failures += _measure(results, asked.results, names, anew="all" not in asked.studies)
     for failure in failures:
         print(f"FAILED {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -79,11 +83,12 @@ def _run(asked: argparse.Namespace) -> int:
 def _plan(asked: argparse.Namespace) -> tuple[plan.Plan, tuple[PreparedSet, ...]]:
     if not asked.data:
         raise BadRequest("No --data. A plan needs the folder or URI of the prepared image sets.")
-    specs = models.select(models.read_grid(asked.grid or models.OUR_GRID), asked.model)
+    every = models.read_grid(asked.grid or models.OUR_GRID)
     prepared = tuple(image_sets.read_all(Folder.of(asked.data)))
-    todo = plan.make(Folder.of(asked.results), prepared, specs)
-    ledger.refresh_models(Folder.of(asked.results), specs)
-    for sentence in todo.stale:
+    mirror = str(Path(asked.weights).resolve()) if asked.weights else ""
+    todo = plan.make(Folder.of(asked.results), prepared, models.select(every, asked.model), mirror)
+    ledger.refresh_models(Folder.of(asked.results), every)
+    for sentence in todo.notes():
         print(f"note: {sentence}", file=sys.stderr)
     print(todo.summary(), file=sys.stderr)
     return todo, prepared
@@ -101,6 +106,9 @@ def _show(asked: argparse.Namespace, todo: plan.Plan, prepared: Sequence[Prepare
     if not todo.specs:
         return [f"{name}: {reason}" for name, reason in todo.failed]
     outcomes = grid.show(todo, prepared, asked.data, asked.results)
+    twice = ledger.refresh_models(Folder.of(asked.results), models.read_grid(asked.grid or models.OUR_GRID))
+    for sentence in plan.alike(each for each in twice if each not in todo.duplicates):
+        print(f"note: {sentence}", file=sys.stderr)
     for sentence in ledger.unreadable(Folder.of(asked.results)):
         print(f"note: {sentence}", file=sys.stderr)
     return [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]

@@ -72,6 +72,30 @@ def test_one_study_is_rerun_byte_for_byte_without_images_and_checkpoints(world: 
     assert rewritten == ["calibration.parquet"]
 
 
+BASE_ALONE = """
+import runpy, sys
+
+ENGINE = ("ray", "torch", "torchvision", "timm", "open_clip", "PIL", "sklearn", "safetensors", "huggingface_hub")
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ENGINE:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+runpy.run_module("studies", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_study_is_rerun_with_the_base_dependencies_alone(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "results", tmp_path / "results")
+    before = (tmp_path / "results/measurements/ood.parquet").read_bytes()
+    command = [sys.executable, "-c", BASE_ALONE, "ood", "--results", str(tmp_path / "results")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/measurements/ood.parquet").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

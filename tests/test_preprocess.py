@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import timm.data
 from open_clip.transform import image_transform
+from photographs import PHOTOGRAPHS, pixels_before_mean
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 from engine.preprocess import Preprocess, Unreadable, decode, of_open_clip, of_timm
-
-
-def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, format=form, **options)
-    return out.getvalue()
-
-
-def _photographs() -> dict[str, bytes]:
-    """Real photographs in the shapes and colour modes that image sets have."""
-    china, flower = (Image.fromarray(pixels) for pixels in load_sample_images().images)
-    turned = china.getexif()
-    turned[0x0112] = 6
-    return {
-        "jpeg": _encoded(china, "JPEG", quality=90),
-        "png": _encoded(flower.crop((10, 20, 400, 333)), "PNG"),
-        "tall": _encoded(flower.crop((100, 0, 237, 427)), "JPEG"),
-        "tiny": _encoded(flower.resize((31, 17)), "PNG"),
-        "grey": _encoded(china.convert("L"), "JPEG"),
-        "palette": _encoded(flower.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
-        "alpha": _encoded(Image.merge("RGBA", (*flower.split(), flower.convert("L"))), "PNG"),
-        "cmyk": _encoded(china.convert("CMYK"), "JPEG"),
-        "exif": _encoded(china, "JPEG", exif=turned),
-    }
-
-
-PHOTOGRAPHS = _photographs()
 
 TIMM = {
     "vit": {"input_size": (3, 224, 224), "crop_pct": 0.9, "crop_mode": "center", "interpolation": "bicubic"},
@@ -60,13 +31,6 @@ OPEN_CLIP = {
 }
 
 
-def _pixels(transform: Callable[[Image.Image], Any], image: Image.Image) -> npt.NDArray[np.uint8]:
-    """What a library's transform makes before mean and std: its last steps make a tensor in 0..1 and normalise it."""
-    transform.transforms.pop()  # type: ignore[attr-defined]
-    tensor = transform(image)
-    return np.round(tensor.numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
-
-
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 @pytest.mark.parametrize("config", TIMM)
 def test_pixels_are_timms(name: str, config: str) -> None:
@@ -74,7 +38,7 @@ def test_pixels_are_timms(name: str, config: str) -> None:
     mean = (0.48, 0.45, 0.41)
     theirs = timm.data.create_transform(**settings, mean=mean, std=(0.2, 0.2, 0.2), is_training=False)
     # timm's own datasets make a picture RGB before their transform sees it.
-    expected = _pixels(theirs, Image.open(io.BytesIO(PHOTOGRAPHS[name])).convert("RGB"))
+    expected = pixels_before_mean(theirs, Image.open(io.BytesIO(PHOTOGRAPHS[name])).convert("RGB"))
     ours = of_timm(**settings, mean=mean)
     np.testing.assert_array_equal(ours(decode(PHOTOGRAPHS[name])), expected)
 
@@ -84,7 +48,9 @@ def test_pixels_are_timms(name: str, config: str) -> None:
 def test_pixels_are_open_clips(name: str, config: str) -> None:
     settings: Any = OPEN_CLIP[config]
     size, rest = settings["size"], {key: value for key, value in settings.items() if key != "size"}
-    expected = _pixels(image_transform(size, is_train=False, **rest), Image.open(io.BytesIO(PHOTOGRAPHS[name])))
+    expected = pixels_before_mean(
+        image_transform(size, is_train=False, **rest), Image.open(io.BytesIO(PHOTOGRAPHS[name]))
+    )
     ours = of_open_clip(**settings)
     np.testing.assert_array_equal(ours(decode(PHOTOGRAPHS[name])), expected)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import timm
 import torch
 from PIL import Image
 from small import CLASS_NAMES, grid, picture, save_open_clip, save_timm
+from torch import nn
 
 from engine import heads, models, towers
 from engine.models import BadRequest
@@ -20,6 +22,7 @@ from engine.prompts import PROMPTS
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-5  # relative to the largest logit, float32
+HARMS = ("truncated", "absent", "other architecture", "missing keys", "other shapes", "no weights inside")
 
 TIMM = {
     "resnet18": {},
@@ -34,7 +37,6 @@ TIMM = {
     "densenet121": {"growth_rate": 8, "block_config": (2, 2, 2, 2)},
     "vgg11": {},
 }
-DISTILLED = "deit_tiny_distilled_patch16_224"
 
 
 def _spec(folder: Path, name: str, library: str) -> models.ModelSpec:
@@ -55,7 +57,7 @@ def _distance(ours: Any, theirs: torch.Tensor) -> float:
     return float(np.abs(ours - expected).max() / np.abs(expected).max())
 
 
-@pytest.mark.parametrize("arch", [arch for arch in TIMM if arch != DISTILLED])
+@pytest.mark.parametrize("arch", TIMM)
 def test_features_at_head_are_the_models_own_output(arch: str, tmp_path: Path) -> None:
     name = f"{arch}.test"
     save_timm(tmp_path / name, arch, **TIMM[arch])
@@ -96,9 +98,18 @@ def test_prompt_sets_are_open_clips() -> None:
 
 
 def test_a_head_that_is_not_linear_is_refused(tmp_path: Path) -> None:
-    save_timm(tmp_path / "deit.test", DISTILLED, **TIMM[DISTILLED])
-    tower = towers.load(_spec(tmp_path, "deit.test", "timm"), CPU)
-    with pytest.raises(BadRequest, match=r"Model 'deit.test' ends in tuple, no linear layer"):
+    save_timm(tmp_path / "resnet18.test")
+    tower = towers.load(_spec(tmp_path, "resnet18.test", "timm"), CPU)
+    tower.module.fc = nn.Identity()
+    with pytest.raises(BadRequest, match=r"Model 'resnet18.test' ends in Identity, no linear layer"):
+        heads.build(tower, "learned", CLASS_NAMES)
+
+
+def test_a_model_that_goes_on_after_its_last_layer_is_refused(tmp_path: Path) -> None:
+    save_timm(tmp_path / "resnet18.test")
+    tower = towers.load(_spec(tmp_path, "resnet18.test", "timm"), CPU)
+    tower.module.register_forward_hook(lambda _module, _given, logits: logits.tanh())
+    with pytest.raises(BadRequest, match="does not end with its last linear layer: its logits are not features @ head"):
         heads.build(tower, "learned", CLASS_NAMES)
 
 
@@ -110,7 +121,7 @@ def test_a_head_of_other_classes_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", ["timm", "open_clip"])
-@pytest.mark.parametrize("harm", ["truncated", "absent", "other architecture", "missing keys", "pickle"])
+@pytest.mark.parametrize("harm", [*HARMS, "pickle"])
 def test_a_wrong_checkpoint_is_refused_in_one_sentence(library: str, harm: str, tmp_path: Path) -> None:
     folder = tmp_path / "resnet18.test"
     save_timm(folder) if library == "timm" else save_open_clip(folder)
@@ -119,6 +130,23 @@ def test_a_wrong_checkpoint_is_refused_in_one_sentence(library: str, harm: str, 
         towers.load(_spec(tmp_path, "resnet18.test", library), CPU)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_head_of_ten_classes_is_refused_where_the_folder_says_three(tmp_path: Path) -> None:
+    folder = tmp_path / "resnet18.test"
+    save_timm(folder, classes=10)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_classes": 3}))
+    with pytest.raises(BadRequest, match=r"'resnet18.test' cannot be loaded from .* by timm: .*size mismatch"):
+        towers.load(_spec(tmp_path, "resnet18.test", "timm"), CPU)
+
+
+@pytest.mark.parametrize("library", ["timm", "open_clip"])
+def test_a_folder_of_another_kind_is_refused(library: str, tmp_path: Path) -> None:
+    folder = tmp_path / "resnet18.test"
+    save_open_clip(folder) if library == "timm" else save_timm(folder)
+    with pytest.raises(BadRequest, match=f"Model 'resnet18.test' cannot be loaded from .* by {library}: "):
+        towers.load(_spec(tmp_path, "resnet18.test", library), CPU)
 
 
 def _spoil(folder: Path, harm: str) -> None:
@@ -135,6 +163,11 @@ def _spoil(folder: Path, harm: str) -> None:
     elif harm == "missing keys":
         kept = dict(list(load_file(weights).items())[:-3])
         save_file(kept, weights)
+    elif harm == "other shapes":
+        first, *rest = load_file(weights).items()
+        save_file({first[0]: torch.zeros(3), **dict(rest)}, weights)
+    elif harm == "no weights inside":
+        weights.write_bytes(b"<!doctype html>" + bytes(500))
     else:
         save_file({"conv.weight": torch.zeros(3)}, weights)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -163,29 +162,6 @@ def select(specs: Sequence[ModelSpec], names: Sequence[str]) -> tuple[ModelSpec,
             hint = f"Nearest: {', '.join(repr(each) for each in near)}. " if near else ""
             raise BadRequest(f"No model '{name}' in the grid. {hint}See: python -m studies --list")
     return tuple(spec for spec in specs if not names or spec.name in names)
-
-
-def checkpoint_digest(spec: ModelSpec) -> str:
-    """What the model is made of: a digest of every file of a local checkpoint; of a hub checkpoint, its tag.
-
-    Raises
-    ------
-    BadRequest : where the local folder is absent or empty
-    """
-    if spec.folder is None:
-        return f"tag:{spec.library}:{spec.arch}:{spec.checkpoint}"
-    files = sorted(file for file in spec.folder.rglob("*") if file.is_file()) if spec.folder.is_dir() else []
-    if not files:
-        raise BadRequest(
-            f"The checkpoint of '{spec.name}' is not at hand: {spec.folder} holds no files. "
-            "Put it there, or correct the checkpoint column of the grid."
-        )
-    sha = hashlib.sha256()
-    for file in files:
-        sha.update(str(file.relative_to(spec.folder)).encode())
-        with file.open("rb") as content:
-            sha.update(hashlib.file_digest(content, "sha256").digest())
-    return sha.hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 from engine import ledger, predictions, towers
 from engine.files import Folder
 from engine.ledger import Loaded
-from engine.models import OUR_GRID, BadRequest, ModelSpec, checkpoint_digest, read_grid, select
+from engine.models import OUR_GRID, BadRequest, ModelSpec, read_grid, select
 
 HEADER = "name,library,arch,checkpoint,family,pretrain_images,samples_seen,params_m,published_imagenet,lineage\n"
 
@@ -79,19 +79,6 @@ def test_a_misspelt_model_gets_its_nearest(tmp_path: Path) -> None:
         select(specs, ["ViT-B-23.openai"])
     assert [spec.name for spec in select(specs, ["resnet50.a1"])] == ["resnet50.a1"]
     assert select(specs, []) == specs
-
-
-def test_a_checkpoint_is_known_by_its_content(tmp_path: Path) -> None:
-    (spec,) = read_grid(_grid(tmp_path, "a,timm,resnet18,local-dir:w,,,,,,"))
-    with pytest.raises(BadRequest, match="The checkpoint of 'a' is not at hand"):
-        checkpoint_digest(spec)
-    weights = tmp_path / "w" / "model.safetensors"
-    weights.parent.mkdir()
-    weights.write_bytes(b"one")
-    first = checkpoint_digest(spec)
-    assert checkpoint_digest(spec) == first
-    weights.write_bytes(b"two")
-    assert checkpoint_digest(spec) != first
 
 
 OURS = read_grid(OUR_GRID)

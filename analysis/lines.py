@@ -6,34 +6,12 @@ accuracy lets one expect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from analysis.fits import AXES, FROM_AXIS, SEED, Estimate, TooLittle, bootstrapped, column, need_spread, on_axis
 from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, huber_line, jackknife, lineage_codes
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A least-squares line: slope, intercept, explained share of the variance, and the number of points."""
-
-    slope: float
-    intercept: float
-    r2: float
-    n: int
-
-
-def least_squares(x: Floats, y: Floats) -> Line:
-    """The ordinary least-squares line of y on x."""
-    need_spread(x, 2)
-    dx, dy = x - x.mean(), y - y.mean()
-    slope = float(dx @ dy / (dx @ dx))
-    total = float(dy @ dy)
-    r2 = slope**2 * float(dx @ dx) / total if total else 1.0
-    return Line(slope, float(y.mean() - slope * x.mean()), r2, len(x))
 
 
 def effective_robustness(

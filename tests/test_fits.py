@@ -66,8 +66,7 @@ def test_every_published_correlation_and_line_is_met() -> None:
     for name, table, row in cases:
         frame = table if row["group"] == "ALL" else table[table["group"] == row["group"]]
         frame = frame.dropna(subset=[row["x"], row["y"]]).reset_index(drop=True).assign(lineage=lambda each: each.index)
-        x, y = frame[row["x"]].to_numpy(), frame[row["y"]].to_numpy()
-        ones = np.ones((1, len(frame)))
+        x, y, ones = frame[row["x"]].to_numpy(), frame[row["y"]].to_numpy(), np.ones((1, len(frame)))
         assert len(frame) == row["n"], name
         if pd.isna(row["pearson"]):  # two models
             with pytest.raises(TooLittle):
@@ -78,16 +77,19 @@ def test_every_published_correlation_and_line_is_met() -> None:
         if len(frame) > 3:
             interval = (row["pearson_ci95_lo"], row["pearson_ci95_hi"])
             assert fits.fisher(row["pearson"], len(frame)) == pytest.approx(interval, abs=EXACT), name
-        fitted = lines.least_squares(x, y)
-        expected = (row["ols_slope"], row["ols_intercept"], row["ols_r2"])
-        assert (fitted.slope, fitted.intercept, fitted.r2) == pytest.approx(expected, abs=EXACT), name
-        for axis in ("logit", "probit"):
-            moved = fits.on_axis(frame, (row["x"], row["y"]), axis)
-            if pd.isna(row[f"{axis}_slope"]):
+        for axis, prefix in {"fraction": "ols", "logit": "logit", "probit": "probit"}.items():
+            if pd.isna(row[f"{prefix}_slope"]):
                 continue
-            fitted = lines.least_squares(moved[row["x"]].to_numpy(), moved[row["y"]].to_numpy())
-            expected = (row[f"{axis}_n"], row[f"{axis}_slope"], row[f"{axis}_intercept"], row[f"{axis}_r2"])
-            assert (fitted.n, fitted.slope, fitted.intercept, fitted.r2) == pytest.approx(expected, abs=EXACT), name
+            moved = fits.on_axis(frame, (row["x"], row["y"]), axis)
+            fitted = fits.slope(frame, row["x"], row["y"], axis=axis)
+            at_zero = lines.band(moved, row["x"], row["y"], np.zeros(1))[row["y"]].item()
+            ones = np.ones((1, len(moved)))
+            explained = pearson(moved[row["x"]].to_numpy(), moved[row["y"]].to_numpy(), ones)[0] ** 2
+            expected = (
+                row.get(f"{prefix}_n", len(frame)),
+                *row[[f"{prefix}_{name}" for name in ("slope", "intercept", "r2")]],
+            )
+            assert (fitted.n, fitted.estimate, at_zero, explained) == pytest.approx(expected, abs=EXACT), name
 
 
 def test_a_row_of_weights_is_the_same_as_repeating_the_models() -> None:

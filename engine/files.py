@@ -2,24 +2,110 @@
 
 A file here is finished or absent: it is written under a hidden temporary name and moved, or put in one request. A
 killed process therefore leaves nothing that a reader could mistake for a result. A file carries its identity (what it
-was made from) as JSON in its Parquet metadata; its path is only an index.
+was made from) as JSON in its Parquet metadata; its path is only an index. An object store that does not answer is asked
+again for about half a minute; whatever fails for good is a `BadStore`, whose text is a sentence for the user.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 IDENTITY = b"closerlook"
+ATTEMPTS = 7  # of a request to S3, unless AWS_MAX_ATTEMPTS says otherwise: about 30 s, the waits double from 0.5 s
+SILENCE = 10.0  # seconds without a byte that end an attempt; the SDK's 3 are few for a busy store
+AT_ONCE = 16  # footers that are read together from an object store
+ONE_REQUEST = 10 << 20  # bytes below which Arrow sends a file in one request, if it may open it late
+
+NEXT_STEPS = {
+    "ENOSPC|EDQUOT|EFBIG": "Make room there",
+    "EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR": "Give a folder that you may use",
+    "ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT|SIGNATURE|TOKEN|HTTP status 40[013]": (
+        "See that the AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of this environment are the store's"
+    ),
+    "NO_SUCH_BUCKET|[Bb]ucket .* not found": "Make the bucket, or give another",
+    "NETWORK|SLOW_DOWN|INTERNAL|SERVICE_UNAVAILABLE|HTTP status 5": (
+        "See that the store can be reached from here, under AWS_ENDPOINT_URL where it is not Amazon's"
+    ),
+}
+"""What would do, by what is found in the name of an error's number or in its text."""
+
+
+class BadStore(OSError):
+    """A folder or store that cannot be used: which, why, and the next step, in one sentence without secrets."""
+
+
+@contextmanager
+def _asking(place: object, done: str) -> Iterator[None]:
+    """What fails inside is told as: this place cannot be done so."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise BadStore(f"{place} cannot be {done}: {_reason(error)}. {_next_step(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    text = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
+    return text.rpartition("AWS Error ")[2].rstrip(". ")
+
+
+def _next_step(error: Exception) -> str:
+    text = f"{errno.errorcode.get(getattr(error, 'errno', None) or 0, '')} {error}"
+    for found, step in NEXT_STEPS.items():
+        if re.search(found, text):
+            return f"{step}; what is finished is kept, and the same command goes on from there"
+    return "If the file is damaged, delete it: the command that wrote it writes it again"
+
+
+def _open(uri: str) -> tuple[pafs.FileSystem, str]:
+    plain, _, query = uri.partition("?")
+    shown = re.sub("//.*@", "//", plain)
+    try:
+        filesystem, path = pafs.FileSystem.from_uri(uri)
+    except (OSError, ValueError, ImportError, pa.ArrowException) as error:
+        reason = _reason(error).replace(uri, shown)
+        raise BadStore(
+            f"{shown} cannot be opened: {reason}. Give a folder, or a URI as in s3://bucket/path."
+        ) from error
+    kept = filesystem.__reduce__()[1][0] if filesystem.type_name == "s3" else dict(parse_qsl(query))
+    for name in dict(parse_qsl(query)).keys() - kept.keys():
+        raise BadStore(f"{shown} cannot be opened with '{name}', which would not reach other processes. Leave it out.")
+    return _patient(filesystem), path
+
+
+def _patient(filesystem: pafs.FileSystem, *, late: bool = True) -> pafs.FileSystem:
+    """The same file system; that of S3 asks again where the store does not answer, and opens files late or not."""
+    if filesystem.type_name != "s3":
+        return filesystem
+    settings: dict[str, Any] = filesystem.__reduce__()[1][0]
+    told = os.environ.get("AWS_MAX_ATTEMPTS", "")
+    retries = pafs.AwsStandardS3RetryStrategy(int(told) if told.isdecimal() else ATTEMPTS)
+    limits = {"request_timeout": SILENCE, "connect_timeout": SILENCE, "retry_strategy": retries}
+    return pafs.S3FileSystem(**{**settings, **limits, "allow_delayed_open": late})
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a file says of itself: its number of rows, and what it was made from (empty where it does not say)."""
+
+    rows: int
+    identity: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -34,15 +120,22 @@ class Folder:
         """Open a path or URI; nothing is created."""
         text = str(uri)
         if "://" in text:
-            filesystem, path = pafs.FileSystem.from_uri(text)
+            filesystem, path = _open(text)
             return cls(filesystem, path.rstrip("/"))
         return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().resolve()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.filesystem, self.path)
 
     def __truediv__(self, name: str) -> Folder:
         return Folder(self.filesystem, f"{self.path}/{name}")
 
     def __str__(self) -> str:
-        return self.path
+        return self.path if self._is_local else f"{self.filesystem.type_name}://{self.path}"
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self.filesystem, pafs.LocalFileSystem)
 
     @property
     def name(self) -> str:
@@ -58,49 +151,74 @@ class Folder:
         return tuple(name for name in self._names(pafs.FileType.File) if name.endswith(".parquet"))
 
     def _names(self, kind: pafs.FileType) -> tuple[str, ...]:
-        entries = self.filesystem.get_file_info(pafs.FileSelector(self.path, allow_not_found=True))
+        with _asking(self, "listed"):
+            entries = self.filesystem.get_file_info(pafs.FileSelector(self.path, allow_not_found=True))
         names = (entry.base_name for entry in entries if entry.type == kind)
         return tuple(sorted(name for name in names if not name.startswith(".")))
 
     def exists(self, name: str) -> bool:
         """Whether the file is there."""
-        return bool(self.filesystem.get_file_info(f"{self.path}/{name}").type == pafs.FileType.File)
+        with _asking(f"{self}/{name}", "looked for"):
+            return bool(self.filesystem.get_file_info(f"{self.path}/{name}").type == pafs.FileType.File)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One file as a table."""
-        with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
-            return pq.ParquetFile(file).read(columns=None if columns is None else list(columns))
+        with self._opened(name) as file:
+            return file.read(columns=None if columns is None else list(columns))
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
+        with _asking(f"{self}/{name}", "read"), self.filesystem.open_input_file(f"{self.path}/{name}") as file:
+            # Else every column of every row group is a request of its own.
+            yield pq.ParquetFile(file, pre_buffer=not self._is_local)
+
+    def footer(self, name: str) -> Footer:
+        """What one file says of itself. Reads the footer only."""
+        with self._opened(name) as file:
+            metadata = file.schema_arrow.metadata or {}
+            return Footer(int(file.metadata.num_rows), json.loads(metadata.get(IDENTITY, b"{}")))
+
+    def footers(self) -> dict[str, Footer]:
+        """The footer of every file, by its name, sorted; from an object store several at once."""
+        names = self.files()
+        with ThreadPoolExecutor(1 if self._is_local else AT_ONCE) as threads:
+            return dict(zip(names, threads.map(self.footer, names), strict=True))
 
     def identity(self, name: str) -> dict[str, object]:
         """What the file says that it was made from; empty where it says nothing. Reads the footer only."""
-        with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
-            metadata = pq.ParquetFile(file).schema_arrow.metadata or {}
-        found: dict[str, object] = json.loads(metadata.get(IDENTITY, b"{}"))
-        return found
+        return self.footer(name).identity
 
     def rows(self, name: str) -> int:
         """Number of rows, from the footer."""
-        with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
-            return int(pq.ParquetFile(file).metadata.num_rows)
+        return self.footer(name).rows
 
     def commit(self, name: str, table: pa.Table, identity: Mapping[str, object]) -> None:
         """Write a file whole, in one step; one that is there is replaced."""
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata({IDENTITY: text.encode()}), sink, compression="zstd")
-        self._put(name, sink.getvalue())
+        table = table.replace_schema_metadata({IDENTITY: text.encode()})
+        with _asking(f"{self}/{name}", "written"):
+            if self._is_local:
+                self._move_in(name, table)
+                return
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, **_encoding(table.schema))
+            # Closing a stream commits it, and so does leaving it: Ctrl-C, which other threads do not see, would leave
+            # what was written until then.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self._put, name, sink.getvalue()).result()
 
     def _put(self, name: str, content: pa.Buffer) -> None:
+        # Opened late, a large file whose upload cannot be started is committed empty when its stream is closed.
+        filesystem = self.filesystem if content.size < ONE_REQUEST else _patient(self.filesystem, late=False)
+        with filesystem.open_output_stream(f"{self.path}/{name}") as file:
+            file.write(content)
+
+    def _move_in(self, name: str, table: pa.Table) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
-        if not isinstance(self.filesystem, pafs.LocalFileSystem):
-            # Object stores: one PUT is all or nothing, a rename would be a copy and a delete.
-            with self.filesystem.open_output_stream(f"{self.path}/{name}") as file:
-                file.write(content)
-            return
         temporary = Path(self.path, f".{name}.{uuid.uuid4().hex}.tmp")
         try:
             with temporary.open("wb") as file:
-                file.write(content)
+                pq.write_table(table, file, **_encoding(table.schema))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(Path(self.path, name))
@@ -109,7 +227,31 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Delete one file."""
-        self.filesystem.delete_file(f"{self.path}/{name}")
+        with _asking(f"{self}/{name}", "deleted"):
+            self.filesystem.delete_file(f"{self.path}/{name}")
+
+    def clear(self) -> None:
+        """Delete the folder with all that is in it."""
+        with _asking(self, "deleted"):
+            self.filesystem.delete_dir(self.path)
+
+
+def _unpickled(filesystem: pafs.FileSystem, path: str) -> Folder:
+    # What pickles a file system of S3 forgets how long it asks.
+    return Folder(_patient(filesystem), path)
+
+
+def _encoding(schema: pa.Schema) -> dict[str, object]:
+    """How a table is written: pictures as they are, for they are compressed already, everything else compressed."""
+    others = [field.name for field in schema if not pa.types.is_binary(field.type)]
+    if len(others) == len(schema):
+        return {"compression": "zstd"}
+    return {"compression": "none", "use_dictionary": others, "write_statistics": others}
+
+
+def content_digest(content: bytes) -> str:
+    """Short name of a file's content: the first 16 hexadecimal digits of what ``sha256sum`` prints for it."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def digest(*parts: bytes | str) -> str:

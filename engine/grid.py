@@ -104,11 +104,12 @@ def _on_ray(
 ) -> list[Outcome[R]]:
     import ray
 
-    def call(item: T) -> R:
+    def call(function: Callable[[T], R], item: T) -> R:
         return function(item)
 
     remote: Any = ray.remote(num_cpus=1, max_retries=2)(call)
-    waiting = {remote.remote(item): place for place, item in enumerate(items)}
+    shared = ray.put(function)  # once for all items: an archive's index can be large
+    waiting = {remote.remote(shared, item): place for place, item in enumerate(items)}
     outcomes: dict[int, Outcome[R]] = {}
     while waiting:
         ready, _ = ray.wait(list(waiting), num_returns=1)

@@ -1,25 +1,27 @@
 """Prepared image sets: pictures as encoded bytes with their labels, and what they are for.
 
 A set is a folder ``DATA/<name>`` of Parquet shards with the columns ``image_id``, ``image`` (the bytes of the
-original file, never re-encoded), ``label`` and any further columns, which are annotations. The identity in each shard
-says what the set is. The last shard says that it is the last, so a set that was not written to its end is not
-mistaken for a small one.
+original file, never re-encoded), ``digest`` (of these bytes), ``label`` and any further columns, which are annotations.
+The identity in each shard says what the set is. The last shard says that it is the last, so a set that was not written
+to its end is not mistaken for a small one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, get_args
 
 import pyarrow as pa
 
-from engine.files import Folder, digest
+from engine.files import Folder, content_digest, digest
 
 Role = Literal["clean", "shift", "out", "conflict"]
 ROLES: tuple[str, ...] = get_args(Role)
 SHARD_ROWS = 512
+COLUMNS = {"image_id": pa.string(), "image": pa.binary(), "digest": pa.string(), "label": pa.int32()}
+"""Columns that every shard has, in this order; those behind them are annotations."""
 
 
 class BadImageSet(ValueError):
@@ -40,6 +42,8 @@ class ImageSet:
     classes : ``classes[label]`` are the ids of the models' classes that mean this label; empty where the role is out
     digest : of every id, picture, label and annotation
     n_images : number of rows, unreadable pictures included
+    border : pixels that are cut off every side of every picture before anything else (ObjectNet's red frame)
+    note : how the set departs from the published one, in sentences; empty where it does not
     """
 
     name: str
@@ -49,6 +53,8 @@ class ImageSet:
     classes: tuple[tuple[int, ...], ...]
     digest: str = ""
     n_images: int = 0
+    border: int = 0
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -63,7 +69,7 @@ class ImageSet:
     @classmethod
     def of(cls, identity: Mapping[str, object]) -> ImageSet:
         """Rebuild from what a file's identity says (the inverse of `dataclasses.asdict`, through JSON)."""
-        facts = {name: identity[name] for name in cls.__slots__}
+        facts = {name: identity[name] for name in cls.__slots__ if name in identity}
         facts["class_names"] = tuple(facts["class_names"])  # type: ignore[arg-type]
         facts["classes"] = tuple(tuple(ids) for ids in facts["classes"])  # type: ignore[attr-defined]
         return cls(**facts)  # type: ignore[arg-type]
@@ -71,12 +77,13 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One Parquet file of a prepared set."""
+    """One Parquet file of a prepared set; `border` is the set's."""
 
     image_set: str
     file: str
     rows: int
     digest: str
+    border: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,41 +107,52 @@ def write(
     chunk = list(islice(stream, shard_rows))
     for number in range(10**5):
         following = list(islice(stream, shard_rows))
-        table = _table(image_set, chunk)
+        if not chunk:
+            raise BadImageSet(f"Image set '{image_set.name}' has no images. Give it a source that has some.")
+        table = shard_table({name: [row[name] for row in chunk] for name in chunk[0]}, {})
         ids = table.column("image_id").to_pylist()
         if len(seen) + len(ids) != len(seen.union(ids)):
             raise BadImageSet(
                 f"Image set '{image_set.name}' has an image id twice in shard {number}; ids must be unique."
             )
         seen.update(ids)
-        identity = {**asdict(image_set), "digest": shard_digest(table), "last": not following}
-        folder.commit(f"{number:05d}.parquet", table, identity)
+        commit(folder, number, table, image_set, last=not following)
         chunk = following
         if not following:
             return
 
 
-def _table(image_set: ImageSet, rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    if not rows:
-        raise BadImageSet(f"Image set '{image_set.name}' has no images. Give it a source that has some.")
-    table = pa.Table.from_pylist([dict(row) for row in rows])
-    types = {"image_id": pa.string(), "image": pa.binary(), "label": pa.int32()}
-    for name, kind in types.items():
-        table = table.set_column(table.schema.get_field_index(name), name, table.column(name).cast(kind))
-    return table
+def shard_table(columns: dict[str, Sequence[object]], types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Rows as they lie in a shard, with the digest of every picture.
+
+    Parameters
+    ----------
+    columns : ``image_id``, ``image``, ``label`` and the annotations, (n,) each
+    types : of the annotations; those of the other columns are known
+    """
+    digests = {"digest": [content_digest(content) for content in columns["image"]]}  # type: ignore[arg-type]
+    ordered = {name: (columns | digests)[name] for name in (*COLUMNS, *columns)}
+    return pa.table({name: pa.array(values, {**COLUMNS, **types}.get(name)) for name, values in ordered.items()})
 
 
-def shard_digest(table: pa.Table) -> str:
-    """Digest of the rows of one shard: every column, every value, in order."""
-    parts: list[bytes | str] = []
-    for name in sorted(table.column_names):
-        column = table.column(name)
-        parts.append(name)
-        if pa.types.is_binary(column.type):
-            parts.extend(column.to_pylist())
-        else:
-            parts.append(repr(column.to_pylist()))
-    return digest(*parts)
+def shard_name(number: int) -> str:
+    """File of the shard of that number, from 0."""
+    return f"{number:05d}.parquet"
+
+
+def commit(folder: Folder, number: int, table: pa.Table, image_set: ImageSet, *, last: bool, **facts: object) -> None:
+    """Write one shard of a set, in one step; `facts` are told beside the set's own in its identity."""
+    told = {
+        name: getattr(image_set, name) for name in ImageSet.__slots__
+    }  # asdict copies a thousand names for each shard
+    identity = {**told, **facts, "digest": shard_digest(table, image_set.border), "last": last}
+    folder.commit(shard_name(number), table, identity)
+
+
+def shard_digest(table: pa.Table, border: int) -> str:
+    """Digest of the rows of one shard: every column, every value, in order, and what is cut off the pictures."""
+    names = sorted(set(table.column_names) - {"image"})
+    return digest(str(border), *(part for name in names for part in (name, repr(table.column(name).to_pylist()))))
 
 
 def read(data: Folder, name: str) -> PreparedSet:
@@ -145,14 +163,18 @@ def read(data: Folder, name: str) -> PreparedSet:
     BadImageSet : where the folder is no prepared set, or one that was not written to its end
     """
     folder = data / name
+    files = folder.files()
+    if not files:
+        raise BadImageSet(f"No prepared image set '{name}' in {data}. Prepare it with: python -m engine.prepare")
     shards, identity = [], {}
-    for file in folder.files():
+    for file in files:
         identity = folder.identity(file)
-        if not {*ImageSet.__slots__, "last"} <= identity.keys():
+        if not {"role", "classes", "digest", "last"} <= identity.keys():
             raise BadImageSet(
                 f"{folder}/{file} is no shard of a prepared image set. Prepare the set with: python -m engine.prepare"
             )
-        shards.append(Shard(name, file, folder.rows(file), str(identity["digest"])))
+        border = int(str(identity.get("border", 0)))
+        shards.append(Shard(name, file, folder.rows(file), str(identity["digest"]), border))
     if not identity.get("last"):
         raise BadImageSet(
             f"Image set '{name}' in {data} was not written to its end. Delete {folder} and prepare it again."
@@ -180,6 +202,6 @@ def read_all(data: Folder) -> Iterator[PreparedSet]:
 
 
 def without_pictures(table: pa.Table) -> pa.Table:
-    """A shard without its pictures: ids, labels, annotations, and a digest of each picture."""
-    digests = pa.array([digest(content) for content in table.column("image").to_pylist()])
-    return table.drop_columns(["image"]).append_column("digest", digests)
+    """A shard without its pictures: ids, labels, annotations, and the digest of each picture, which comes last."""
+    kept = [name for name in table.column_names if name not in ("image", "digest")]
+    return table.select([*kept, "digest"])

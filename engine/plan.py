@@ -13,6 +13,7 @@ from engine import fetch, predictions, weights
 from engine.files import Folder
 from engine.image_sets import BadImageSet, ImageSet, PreparedSet, Shard
 from engine.models import BadRequest, ModelSpec
+from engine.prepare import known
 from engine.state import State, examine, noted
 
 BYTES_PER_PARAMETER = 4
@@ -46,6 +47,7 @@ class Plan:
     away : names of complete models whose checkpoint is not at hand
     duplicates : (model, the first model of the grid with the same weights)
     mirror : folder of weights, empty for none
+    unprepared : a sentence about the known image sets that DATA lacks; empty where it lacks none
     """
 
     specs: tuple[ModelSpec, ...]
@@ -58,6 +60,7 @@ class Plan:
     away: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
     mirror: str = ""
+    unprepared: str = ""
 
     @property
     def images(self) -> int:
@@ -66,14 +69,13 @@ class Plan:
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know, a sentence each."""
-        twice = alike(self.duplicates)
-        if not self.away:
-            return (*self.stale, *twice)
-        away = (
-            f"{len(self.away)} complete models are known by the digest noted when they were shown, their checkpoints "
-            f"are not at hand: {', '.join(self.away)}"
-        )
-        return (*self.stale, *twice, away)
+        said = [*self.stale, *alike(self.duplicates)]
+        if self.away:
+            said.append(
+                f"{len(self.away)} complete models are known by the digest noted when they were shown, their "
+                f"checkpoints are not at hand: {', '.join(self.away)}"
+            )
+        return (*said, self.unprepared) if self.unprepared else tuple(said)
 
     def summary(self) -> str:
         """What would run, in a sentence or two."""
@@ -124,7 +126,8 @@ def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[Model
     """
     refuse_other_grid(results, specs)
     _refuse_other_images(results, prepared)
-    states = examine(results, prepared, specs, mirror, clean_set(prepared).class_names)
+    clean = clean_set(prepared)
+    states = examine(results, prepared, specs, mirror, clean.class_names)
     failed = _failed(states, mirror)
     loaded = [state for state in states if state.due and state.name not in failed]
     return Plan(
@@ -142,6 +145,7 @@ def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[Model
         away=tuple(state.name for state in states if not state.due and state.checkpoint.value is None),
         duplicates=tuple(weights.duplicates({state.name: state.weights for state in states}).items()),
         mirror=mirror,
+        unprepared=known.missing([each.image_set.name for each in prepared]) if clean.name == known.CLEAN else "",
     )
 
 

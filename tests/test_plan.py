@@ -11,6 +11,7 @@ from engine import image_sets, models, plan
 from engine.files import Folder
 from engine.image_sets import BadImageSet
 from engine.models import BadRequest
+from engine.prepare import known
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_a_folder_of_something_else_gets_a_sentence(tmp_path: Path) -> None:
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "tables/a.parquet")
     with pytest.raises(BadImageSet, match=r"a.parquet is no shard of a prepared image set"):
         list(image_sets.read_all(Folder.of(tmp_path)))
+
+
+def test_known_sets_that_are_not_prepared_are_named_where_the_clean_set_is_imagenet(world: Path) -> None:
+    assert _plan(world).notes() == ()
+    small.prepared(world / "imagenet", "imagenet", "clean", small.rows(4, labels=(0, 1)), clean="imagenet")
+    small.prepared(world / "imagenet", "imagenet-r", "shift", small.rows(4, labels=(0, 1)), clean="imagenet")
+    prepared = list(image_sets.read_all(Folder.of(world / "imagenet")))
+    todo = plan.make(Folder.of(world / "results"), prepared, models.read_grid(world / "models.csv"))
+    (note,) = todo.notes()
+    assert note == known.missing(["imagenet", "imagenet-r"])
+    assert "imagenet-a" in note
+    assert "imagenet-r," not in note
 
 
 def test_data_without_a_clean_set_gets_a_sentence(tmp_path: Path) -> None:

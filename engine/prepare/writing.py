@@ -1,0 +1,185 @@
+"""From an arranged set to its shards in DATA: read in parallel, resumed where it stopped, judged before it counts.
+
+A shard that is there and was made of the same entries is not made again. The last shard, without which a set does not
+count, is committed when all others are there and the set was found to be what it should be.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import astuple, dataclass, replace
+from functools import partial
+from multiprocessing import forkserver
+from typing import Any
+
+import pyarrow as pa
+
+from engine import image_sets
+from engine.files import Folder, digest
+from engine.image_sets import SHARD_ROWS, BadImageSet, ImageSet, PreparedSet
+from engine.prepare import judging
+from engine.prepare.layouts import Arranged, Entry
+from engine.prepare.pictures import fault
+from engine.prepare.sources import Member, Source
+from engine.progress import Progress
+
+SHARD_BYTES = 100 << 20
+WORKERS = min(3, os.cpu_count() or 1)  # each holds a shard's pictures at most twice: 600 MiB together
+FEW = 8  # shards, for which starting workers would take longer
+ALONE_BYTES = 4 << 30  # of so much, Ray's start (some 5 s) is a small part
+
+
+@dataclass(frozen=True)
+class Part:
+    """One shard to be: its number, its entries, and a digest that says whether a stored one was made of the same."""
+
+    number: int
+    entries: tuple[Entry, ...]
+    origin: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # On the way to a worker as plain tuples, which pickle in a fifth of the time.
+        rows = [(astuple(each.member), each.image_id, each.label, dict(each.annotations)) for each in self.entries]
+        return _unpacked, (self.number, rows, self.origin)
+
+
+def _unpacked(number: int, rows: Sequence[tuple[Any, ...]], origin: str) -> Part:
+    return Part(
+        number, tuple(Entry(name, Member(*member), label, notes) for member, name, label, notes in rows), origin
+    )
+
+
+@dataclass(frozen=True)
+class Shaper:
+    """Makes a shard of a part; can be sent to another machine."""
+
+    folder: Folder
+    image_set: ImageSet
+    source: Source
+    types: dict[str, Any]
+
+    def table(self, part: Part) -> tuple[pa.Table, list[tuple[str, str]]]:
+        """The rows of a part, and its unreadable pictures, each with the reason."""
+        entries = part.entries
+        contents = list(self.source.read([entry.member for entry in entries]))
+        columns: dict[str, Sequence[object]] = {
+            "image_id": [entry.image_id for entry in entries],
+            "image": contents,
+            "label": [entry.label for entry in entries],
+        }
+        columns |= {name: [entry.annotations[name] for entry in entries] for name in self.types}
+        faults = [(entry.image_id, fault(content)) for entry, content in zip(entries, contents, strict=True)]
+        return image_sets.shard_table(columns, self.types), [each for each in faults if each[1]]
+
+    def __call__(self, part: Part) -> int:
+        """Commit the shard of a part that is not the last; number of its images."""
+        table, faults = self.table(part)
+        facts = {"origin": part.origin, "unreadable": faults}
+        image_sets.commit(self.folder, part.number, table, self.image_set, last=False, **facts)
+        return len(part.entries)
+
+
+def write(data: Folder, arranged: Arranged, source: Source, *, allow_count: int | None = None) -> PreparedSet:
+    """Prepare an arranged set in ``DATA/<name>``; what is there of it already is kept.
+
+    Parameters
+    ----------
+    allow_count : number of readable images to accept in place of the published one
+
+    Raises
+    ------
+    BadImageSet : where the set is not what it should be, or another one is there under its name
+    """
+    judging.count(arranged, allow_count)
+    parts = cut(arranged)
+    folder = data / arranged.image_set.name
+    if judging.is_there(folder, [part.origin for part in parts]):
+        return image_sets.read(data, folder.name)
+    values = {name: [entry.annotations[name] for entry in arranged.entries] for name in arranged.entries[0].annotations}
+    types = {name: pa.array(column).type for name, column in values.items()}
+    shaper = Shaper(folder, arranged.image_set, source, types)
+    _make(shaper, [part for part in parts[:-1] if judging.origin(folder, part.number) != part.origin])
+    table, faults = shaper.table(parts[-1])
+    found = judging.gather(folder, len(parts) - 1, table, faults)
+    note = judging.verdict(arranged, found, allow_count)
+    for file in folder.files()[len(parts) :]:
+        folder.remove(file)
+    facts = {"origin": parts[-1].origin, "unreadable": faults}
+    noted = replace(arranged.image_set, note=note)
+    image_sets.commit(folder, parts[-1].number, table, noted, last=True, **facts)
+    return image_sets.read(data, folder.name)
+
+
+def cut(arranged: Arranged) -> tuple[Part, ...]:
+    """The parts of a set: so many rows each, fewer where pictures are large."""
+    chunks: list[list[Entry]] = [[]]
+    size = 0
+    for entry in arranged.entries:
+        size += entry.member.size
+        if chunks[-1] and (len(chunks[-1]) == SHARD_ROWS or size > SHARD_BYTES):
+            chunks.append([])
+            size = entry.member.size
+        chunks[-1].append(entry)
+    return tuple(Part(number, tuple(chunk), _origin(arranged.image_set, chunk)) for number, chunk in enumerate(chunks))
+
+
+def _origin(image_set: ImageSet, entries: Sequence[Entry]) -> str:
+    rows = [(entry.image_id, entry.member.size, entry.label, dict(entry.annotations)) for entry in entries]
+    return digest(repr(image_set), repr(rows))
+
+
+def warm_up() -> None:
+    """Start what the workers grow from, so that it is there when the source has been listed."""
+    multiprocessing.set_forkserver_preload([__name__, "pandas"])  # which pyarrow loads with its first array
+    forkserver.ensure_running()
+
+
+def _make(shaper: Shaper, parts: Sequence[Part]) -> None:
+    if not parts:
+        return
+    size = sum(entry.member.size for part in parts for entry in part.entries)
+    if "RAY_ADDRESS" in os.environ or size > ALONE_BYTES:
+        _on_ray(shaper, parts)
+        return
+    with Progress("preparing", sum(len(part.entries) for part in parts), "images") as progress:
+        for images in map(shaper, parts) if len(parts) < FEW else _at_once(shaper, parts):
+            progress.advance(images)
+
+
+def _at_once(shaper: Shaper, parts: Sequence[Part]) -> Iterator[int]:
+    """Images of every shard that is done; on Ctrl-C those in hand are finished first."""
+    start = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(WORKERS, mp_context=start, initializer=_be_a_worker) as workers:
+        waiting = [workers.submit(shaper, part) for part in parts]
+        try:
+            yield from (done.result() for done in as_completed(waiting))
+        finally:
+            workers.shutdown(cancel_futures=True)
+
+
+def _be_a_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the shard in hand is finished
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # whose death would otherwise leave this process waiting for ever
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _on_ray(shaper: Shaper, parts: Sequence[Part]) -> None:
+    from engine import grid  # pandas comes with it, which small work need not wait for
+
+    names = [image_sets.shard_name(part.number) for part in parts]
+    with grid.session():
+        outcomes = grid.each(partial(Shaper.__call__, shaper), parts, names=names, title="preparing")
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    if errors:
+        raise BadImageSet(errors[0])

@@ -24,7 +24,7 @@ NAMED = 5
 
 def summary(results: Results, counts: Sequence[ImageCount]) -> str:
     """What was studied: models, lineages, groups, sets, images; who is not what was published, who is there twice."""
-    said = (_models(results), _accepted(results), _duplicates(results), _images(results, counts))
+    said = (_models(results), _accepted(results), _duplicates(results), _images(results, counts), _departures(counts))
     return " ".join(filter(None, said))
 
 
@@ -53,6 +53,14 @@ def _images(results: Results, counts: Sequence[ImageCount]) -> str:
         f"{unread if bad else 'every image could be read'}. "
         f"The studies made {display.count(len(results.measurements), 'measurement')}."
     )
+
+
+def _departures(counts: Sequence[ImageCount]) -> str:
+    """How the image sets differ from the published ones, where they do."""
+    noted = [f"{count.image_set.name}: {count.image_set.note}" for count in counts if count.image_set.note]
+    rest = len(noted) - NAMED
+    more = [f"{display.count(rest, 'further set')} with a note: see Provenance."] if rest > 0 else []
+    return " ".join([*noted[:NAMED], *more])
 
 
 def _accepted(results: Results) -> str:

@@ -197,15 +197,16 @@ def _methods() -> str:
 
 def _provenance(results: Results, counts: tuple[ImageCount, ...]) -> str:
     sets = [
-        (each.image_set.name, each.image_set.role, f"{each.images:,}", f"{each.unreadable:,}", each.image_set.digest)
+        (each.image_set.name, each.image_set.role, f"{each.images:,}", f"{each.unreadable:,}", each.image_set.digest,
+         each.image_set.note)
         for each in counts
-    ]
+    ]  # fmt: skip
     used = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     vega = f"Vega {vl_convert.get_vega_version()} and Vega-Lite {VEGA_LITE}"
     words = f"Analysed with {used}; drawn with {vega}. Seed of every bootstrap: {SEED}."
     parts = [
         page.element("h2", "Provenance", id="provenance"),
-        page.plain(("Image set", "Role", "Images", "Unreadable", "Digest"), sets),
+        page.plain(("Image set", "Role", "Images", "Unreadable", "Digest", "Note"), sets),
         page.plain(("Study", "Measurements", "Digest", "Made from"), _studies(results)),
         page.element("p", escape(words), class_="note"),
     ]

@@ -41,9 +41,15 @@ def models(results: Results) -> pd.DataFrame:
 
 
 def ood(results: Results) -> pd.DataFrame:
-    """AUROC of each model at each out set, by MCM for zero-shot heads and the maximum softmax otherwise."""
-    sets = results.sets("out")
-    return _wide(results, {each.name: pick("auroc", each.name, study="ood", method=evidence.RULE) for each in sets})
+    """AUROC of each model at each out set, by MCM for zero-shot heads and the maximum softmax otherwise.
+
+    Beside a set, the images of it that annotators found to show no known class, where they were measured (``cleaned``).
+    """
+    picks = {}
+    for each in results.sets("out"):
+        picks[each.name] = pick("auroc", each.name, study="ood", method=evidence.RULE)
+        picks[f"{each.name} cleaned"] = pick("auroc", each.name, study="ood", subset="cleaned", method=evidence.RULE)
+    return _wide(results, picks)
 
 
 def shift(results: Results) -> pd.DataFrame:

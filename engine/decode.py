@@ -1,8 +1,8 @@
 """One shard of a prepared image set, decoded once and resized once per geometry, on node-local scratch.
 
 A decoded shard is a folder: ``ids.npy`` and one uint8 array (n, h, w, 3) per geometry, written under a temporary name
-and renamed. A picture that cannot be read is left out for every model alike; its reason goes into the index of the
-set. Nothing here loads torch.
+and renamed. A set's border is cut off before any geometry. A picture that cannot be read is left out for every model
+alike; its reason goes into the index of the set. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ import pyarrow as pa
 from engine.files import Folder
 from engine.image_sets import Shard, without_pictures
 from engine.preprocess import Pixels, Preprocess, Unreadable, decode
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SCRATCH_BYTES = 4 << 30
 PATIENCE = 600.0
@@ -54,17 +57,17 @@ class Decoder:
         """Folder of the decoded shard."""
         self._wait_for_room()
         table = (Folder.of(self.data) / shard.image_set).read(shard.file)
-        pixels, errors = self._pixels(table.column("image").to_pylist())
+        pixels, errors = self._pixels(table.column("image").to_pylist(), shard.border)
         self._commit_index(shard, table, errors)
         ids = [name for name, error in zip(table.column("image_id").to_pylist(), errors, strict=True) if error is None]
         return self._keep(f"{shard.image_set}-{shard.file.removesuffix('.parquet')}", ids, pixels)
 
-    def _pixels(self, contents: Sequence[bytes]) -> tuple[list[list[Pixels]], list[str | None]]:
+    def _pixels(self, contents: Sequence[bytes], border: int) -> tuple[list[list[Pixels]], list[str | None]]:
         pixels: list[list[Pixels]] = [[] for _ in self.geometries]
         errors: list[str | None] = []
         for content in contents:
             try:
-                image = decode(content)
+                image = without_border(decode(content), border)
                 made = [geometry(image) for geometry in self.geometries]
             except Unreadable as error:
                 errors.append(str(error))
@@ -96,6 +99,16 @@ class Decoder:
         until = time.monotonic() + PATIENCE
         while _bytes_below(self.scratch) > SCRATCH_BYTES and time.monotonic() < until:
             time.sleep(0.2)
+
+
+def without_border(image: Image.Image, border: int) -> Image.Image:
+    """A picture less so many pixels on every side; `Unreadable` where nothing would be left."""
+    if not border:
+        return image
+    width, height = image.size
+    if min(width, height) <= 2 * border:
+        raise Unreadable(f"{width} x {height} pixels are nothing without a border of {border} on every side")
+    return image.crop((border, border, width - border, height - border))
 
 
 def _scratch_of_user() -> Path:

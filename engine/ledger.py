@@ -111,6 +111,7 @@ def finish_indices(results: Folder, prepared: Sequence[PreparedSet]) -> None:
         digests = {shard.file: shard.digest for shard in each.shards}
         if {file: parts.identity(file)["digest"] for file in parts.files()} != digests:
             continue
-        table = pa.concat_tables([parts.read(shard.file) for shard in each.shards])
+        # A column without a value in some shard has no type there.
+        table = pa.concat_tables([parts.read(shard.file) for shard in each.shards], promote_options="default")
         predictions.write_images(results, each.image_set, table)
         parts.filesystem.delete_dir(parts.path)

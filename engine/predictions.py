@@ -78,7 +78,7 @@ class Predictions:
     ----------
     image_set : what the pictures are for
     head : what turned features into logits
-    images : n rows: ``image_id`` and the set's annotations
+    images : n rows: ``image_id`` and the set's annotations; `on` keeps ``labels`` (several right ones) in step
     features : (n, d) float32; unit vectors where the head is zero-shot
     logits : (n, c) float32, over all classes of the head, or over the groups given to `on`
     labels : (n,) int64, the set's own labels; -1 in a set of role out. Only `on` makes them columns of `logits`, but
@@ -117,16 +117,20 @@ class Predictions:
         of_label = np.array([_group(ids, group_of) for ids in self.image_set.classes] or [-1], dtype=np.int64)
         labels = of_label[self.labels]
         kept = labels >= 0 if self.image_set.role != "out" else np.ones(len(labels), dtype=bool)
-        logits = self.logits[kept]
+        logits, images = self.logits[kept], self.images[kept]
+        if "labels" in images and self.image_set.classes:
+            images = images.assign(labels=images["labels"].map(lambda found: _groups(found, of_label)))
         grouped = np.stack([logits[:, list(ids)].max(axis=1) for ids in classes], axis=1)
-        return replace(
-            self, images=self.images[kept], features=self.features[kept], logits=grouped, labels=labels[kept]
-        )
+        return replace(self, images=images, features=self.features[kept], logits=grouped, labels=labels[kept])
 
 
 def _group(ids: Sequence[int], group_of: dict[int, int]) -> int:
     groups = {group_of.get(class_id, -1) for class_id in ids}
     return groups.pop() if len(groups) == 1 else -1
+
+
+def _groups(labels: Sequence[int] | None, of_label: Ints) -> list[int]:
+    return [int(of_label[label]) for label in ([] if labels is None else labels) if of_label[label] >= 0]
 
 
 def fixed_lists(values: Floats) -> pa.FixedSizeListArray:

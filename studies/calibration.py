@@ -5,6 +5,9 @@ The clean set is cut into stratified halves by ten seeds; each time the temperat
 the mean over the seeds, n the size of one half, and the error that of one half's images, given the temperature (mean
 over the seeds; the halves overlap, so ten of them are not ten times the images). Shift sets are measured over their own
 classes (masked), raw and scaled by the mean of the ten clean temperatures, never by one of their own.
+
+Where an image has several right labels (annotation ``labels``), ECE counts any of them; NLL, the Brier score and the
+temperature keep its own label.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from studies import estimates
 from studies.estimates import Estimate, Site
 from studies.measurements import Measurement
 from studies.metrics import Floats, Ints, log_softmax
+from studies.right import best_right
 
 SEEDS = 10
 METRICS: dict[str, Callable[[Floats, Ints], Estimate]] = {
@@ -28,6 +32,8 @@ METRICS: dict[str, Callable[[Floats, Ints], Estimate]] = {
     "nll": estimates.nll,
     "brier": estimates.brier,
 }
+DECISIONS = ("ece15", "ece15_equal_mass")
+"""Metrics that ask whether a decision is right; the others ask for the probability of one right answer."""
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +77,7 @@ def _of_clean(
     record: Record, predictions: Predictions, halves: Sequence[Halves], fits: Sequence[Estimate]
 ) -> Iterator[Measurement]:
     name, head = predictions.image_set.name, predictions.head.name
-    tests = [predictions.labels[half.test] for half in halves]
+    labels = _labels(predictions)
     raw = log_softmax(predictions.logits)
     samples = {"raw": [raw[half.test] for half in halves]}
     if fits:
@@ -82,7 +88,14 @@ def _of_clean(
     for method, sample in samples.items():
         site = Site("calibration", record.model, head, name, "test-half", method)
         for metric, estimate in METRICS.items():
+            tests = [labels[metric][half.test] for half in halves]
             yield from site.measure(metric, _over_halves, estimate, sample, tests)
+
+
+def _labels(predictions: Predictions) -> dict[str, Ints]:
+    """For each metric, the right columns of `logits` (n,)."""
+    right = best_right(predictions)
+    return {metric: right if metric in DECISIONS else predictions.labels for metric in METRICS}
 
 
 def _over_halves(
@@ -100,9 +113,10 @@ def mean_over_seeds(found: Sequence[Estimate]) -> Estimate:
 
 def _of_shift(record: Record, image_set: ImageSet, scale: float | None) -> Iterator[Measurement]:
     predictions = record.predictions(image_set.name).on(image_set.classes)
+    labels = _labels(predictions)
     for method, temperature in (("raw", 1.0), ("scaled", scale)):
         if temperature is not None:
             log_probabilities = log_softmax(predictions.logits, temperature=temperature)
             site = Site("calibration", record.model, predictions.head.name, image_set.name, "all", method)
             for metric, estimate in METRICS.items():
-                yield from site.measure(metric, estimate, log_probabilities, predictions.labels)
+                yield from site.measure(metric, estimate, log_probabilities, labels[metric])

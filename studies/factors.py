@@ -20,6 +20,7 @@ from studies import estimates
 from studies.estimates import Site
 from studies.measurements import Measurement
 from studies.metrics import Bools, hits
+from studies.right import best_right
 
 ANNOTATIONS = {"top_factor", "factors", "prototype"}
 LEAST_IMAGES = 30
@@ -55,7 +56,7 @@ def annotated(predictions: Predictions) -> Annotated:
     """The annotated images of a clean set, and which factors they show."""
     rows = predictions.images["prototype"].eq(False).to_numpy(dtype=bool)
     images = predictions.images[rows]
-    correct = hits(predictions.logits, predictions.labels)[rows]
+    correct = hits(predictions.logits, best_right(predictions))[rows]
     top = images["top_factor"]
     sets = [set() if found is None else set(found) for found in images["factors"]]
     return Annotated(

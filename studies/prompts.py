@@ -17,6 +17,7 @@ from studies.estimates import Estimate, Site
 from studies.factors import ANNOTATIONS, annotated
 from studies.measurements import Measurement
 from studies.metrics import log_softmax
+from studies.right import best_right
 from studies.scores import mcm
 
 
@@ -54,8 +55,9 @@ def under(head: Head, predictions: Predictions) -> Predictions:
 
 def _questions(model: str, clean: Predictions, outs: Sequence[Predictions]) -> Iterator[Question]:
     site = Site("prompts", model, clean.head.name, clean.image_set.name, "all", "")
-    yield Question("top1", site, partial(estimates.top_k, clean.logits, clean.labels))
-    yield Question("ece15", site, partial(estimates.ece, log_softmax(clean.logits), clean.labels))
+    labels = best_right(clean)
+    yield Question("top1", site, partial(estimates.top_k, clean.logits, labels))
+    yield Question("ece15", site, partial(estimates.ece, log_softmax(clean.logits), labels))
     if set(clean.images) >= ANNOTATIONS:
         by_factor = replace(site, subset="annotated", method="top")
         yield Question("mean_factor_top1", by_factor, partial(_mean_factor_top1, clean))

@@ -3,7 +3,8 @@
 Clean sets are measured over all classes. A shift set is measured in two ways: "masked", where the model chooses among
 the set's own classes only, and "full", where it chooses among all and is right with any class that the label means. The
 clean set is measured once more on the same classes, masked, as subset ``classes:<shift set>``: the honest counterpart,
-since fewer classes are easier.
+since fewer classes are easier. Where an image has several right labels (annotation ``labels``), an answer is right when
+it is one of them, and top-5 when one of them is among the five.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
 
-import numpy as np
-
 from engine.predictions import ImageSet, Predictions, Record
 from studies import estimates
 from studies.estimates import Site
 from studies.measurements import Measurement
 from studies.metrics import Floats, Ints
+from studies.right import best_right
 
 
 def measure(record: Record) -> Iterator[Measurement]:
@@ -27,7 +27,7 @@ def measure(record: Record) -> Iterator[Measurement]:
     for clean in record.sets("clean"):
         predictions = record.predictions(clean.name)
         site = Site("shift", record.model, head, clean.name, "all", "full")
-        yield from _accuracies(site, predictions.logits, predictions.labels)
+        yield from _accuracies(site, predictions.logits, best_right(predictions))
     for clean_name, shifts in groupby(sorted(record.sets("shift"), key=attrgetter("clean")), attrgetter("clean")):
         counterpart = record.predictions(clean_name)
         for image_set in shifts:
@@ -38,25 +38,13 @@ def _of_shift(record: Record, image_set: ImageSet, counterpart: Predictions) -> 
     head = record.default_head
     predictions = record.predictions(image_set.name)
     full = Site("shift", record.model, head, image_set.name, "all", "full")
-    yield from _accuracies(full, predictions.logits, best_meant(predictions))
+    yield from _accuracies(full, predictions.logits, best_right(predictions, image_set.classes))
     masked = Site("shift", record.model, head, image_set.name, "all", "masked")
     clean = Site("shift", record.model, head, counterpart.image_set.name, f"classes:{image_set.name}", "masked")
     for site, among in ((masked, predictions.on(image_set.classes)), (clean, counterpart.on(image_set.classes))):
-        yield from _accuracies(site, among.logits, among.labels)
+        yield from _accuracies(site, among.logits, best_right(among))
 
 
 def _accuracies(site: Site, logits: Floats, labels: Ints) -> Iterator[Measurement]:
     yield from site.measure("top1", estimates.top_k, logits, labels)
     yield from site.measure("top5", estimates.top_k, logits, labels, k=5)
-
-
-def best_meant(predictions: Predictions) -> Ints:
-    """Of the classes that each image's label means, the one with the largest logit (n,).
-
-    A decision among all classes is right with any of them, which is the same as being right with this one.
-    """
-    meant = np.zeros((len(predictions.image_set.classes), predictions.logits.shape[1]), dtype=bool)
-    for label, ids in enumerate(predictions.image_set.classes):
-        meant[label, list(ids)] = True
-    own = np.where(meant[predictions.labels], predictions.logits, -np.inf)
-    return np.asarray(own.argmax(axis=1))

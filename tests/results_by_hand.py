@@ -33,6 +33,7 @@ def show(
     image_set: ImageSet,
     features: Sequence[Sequence[float]],
     labels: Sequence[int] | None,
+    /,
     *,
     model: str = NET,
     shards: int = 1,

@@ -157,6 +157,17 @@ def results(tmp_path: Path) -> Folder:
     return folder
 
 
+def test_sets_written_before_borders_and_notes_are_still_read(results: Folder) -> None:
+    old = {name: value for name, value in asdict(clean_set(4)).items() if name not in ("border", "note")}
+    folder = results / "images"
+    folder.commit("plain.parquet", folder.read("plain.parquet"), old)
+    found = Record.of(results, "net.hand").image_set("plain")
+    assert (found.border, found.note) == (0, "")
+    framed = replace(clean_set(4), border=2, note="3 images accepted where 4 are published.")
+    write_images(results, framed, folder.read("plain.parquet"))
+    assert Record.of(results, "net.hand").image_set("plain") == framed
+
+
 def test_predictions_read_as_shown(results: Folder) -> None:
     record = Record.of(results, "net.hand")
     assert (record.model, record.facts["family"], record.heads) == ("net.hand", "classifier", ("learned",))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
 
 import analysis
-from analysis import evidence, questions
+from analysis import evidence, questions, tables
+from analysis.charts import FIGURES
 from analysis.findings import Finding, table
 from analysis.ledger import Ledger, ask, claim, origin
 from analysis.questions import QUESTIONS
+from engine.files import Folder
+from studies.measurements import Measurement, write
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,23 @@ def test_what_is_not_there_is_left_out_with_the_reason(tmp_path: Path) -> None:
     assert {"calibration_before_scaling", "temperature_under_shift"} <= set(missing)
     assert not made.of("prompt_sets")
     assert one(made, "accuracy_under_shift", SHIFTS[0]).verdict == "supported"
+
+
+def test_a_cleaned_subset_changes_no_answer_and_stands_in_the_table(tmp_path: Path) -> None:
+    before = analysis.load(simulate(tmp_path, lineages=3))
+    figure = next(each for each in FIGURES if each.name == "id-and-ood")
+    answers, drawn = ask(before), figure.draw(before).to_json()
+    folder = Folder.of(tmp_path) / "measurements"
+    rows = [Measurement(**each) for each in folder.read("ood.parquet").to_pylist()]
+    of_out = [each for each in rows if each.image_set == OUT[0]]
+    write(Folder.of(tmp_path), "ood", [*rows, *(replace(each, subset="cleaned", value=0.125) for each in of_out)], {})
+    after = analysis.load(tmp_path)
+    assert ask(after) == answers
+    assert figure.draw(after).to_json() == drawn
+    table = tables.ood(after)
+    assert set(table[f"{OUT[0]} cleaned"]) == {0.125}
+    assert table[list(tables.ood(before))].equals(tables.ood(before))
+    assert f"{OUT[1]} cleaned" not in table
 
 
 def test_one_lineage_alone_decides_nothing(tmp_path: Path) -> None:

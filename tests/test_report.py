@@ -21,11 +21,12 @@ from analysis.charts import FIGURES
 from analysis.findings import Finding, Verdict
 from analysis.fits import Estimate
 from analysis.questions import QUESTIONS
-from analysis.results import load
+from analysis.results import image_counts, load
 from engine.files import Folder
-from engine.predictions import write_models
+from engine.predictions import ImageSet, write_images, write_models
 from studies.measurements import Measurement, write
 
+NOTE = "39 images <i onclick='x'>accepted</i> where 40 are published."
 HOSTILE = "<script>alert(1)</script>\"'&" + "x" * 300 + "\u202eabc"
 
 
@@ -106,6 +107,15 @@ def test_the_summary_counts_what_there_is(folder: Path) -> None:
     assert "1 image could not be read and is left out for every model." in text
 
 
+def test_many_notes_are_counted(results: Path) -> None:
+    known = load(results)
+    counts = [replace(each, image_set=replace(each.image_set, note="As it is.")) for each in image_counts(known)]
+    text = prose.summary(known, counts)
+    assert text.count("As it is.") == prose.NAMED == len(counts) - 1
+    assert text.endswith("1 further set with a note: see Provenance.")
+    assert "As it is." not in prose.summary(known, image_counts(known))
+
+
 def test_a_sentence_changes_with_its_finding() -> None:
     def said(estimate: float) -> str:
         made = Estimate(estimate, estimate - 0.01, estimate + 0.01, 0.001, 20, 5, "", "")
@@ -179,6 +189,10 @@ def hostile_results(tmp_path: Path) -> Path:
     models["train_source"] = models["train_source"].replace({"SRC-small": "</script><img src=x onerror=alert(2)>"})
     models["lineage"] = models["lineage"].replace({"SRC-large-0": "<b>bold</b>"})
     write_models(Folder.of(tmp_path), models)
+    indices = Folder.of(tmp_path) / "images"
+    for name in OUT:
+        facts = ImageSet.of(indices.identity(f"{name}.parquet"))
+        write_images(Folder.of(tmp_path), replace(facts, note=NOTE), indices.read(f"{name}.parquet"))
     folder = Folder.of(tmp_path) / "measurements"
     for file in folder.files():
         rows = [Measurement(**row) for row in folder.read(file).to_pylist()]
@@ -195,7 +209,10 @@ def test_hostile_names_do_no_harm(folder: Path, tmp_path: Path) -> None:
     assert [tag for tag, _ in parsed.tags if tag == "script"] == [tag for tag, _ in harmless.tags if tag == "script"]
     assert not [tag for tag, _ in parsed.tags if tag in ("img", "iframe")]
     assert not [attributes for _, attributes in parsed.tags if any(name.startswith("on") for name in attributes)]
-    assert HOSTILE in "".join(parsed.text)
+    text = "".join(parsed.text)
+    assert HOSTILE in text
+    assert text.count(f" {OUT[1]}: {NOTE} {OUT[0]}: {NOTE}") == 1, "told where the report speaks of the image sets"
+    assert text.count(NOTE) == 2 * len(OUT), "and beside each set's digest"
 
 
 def test_a_folder_without_results_is_one_sentence_and_status_two(tmp_path: Path) -> None:

@@ -91,6 +91,22 @@ def test_what_says_nothing_is_left_out_and_logged(shifted: Folder, caplog: pytes
     assert "Top-5 among 2 classes is always right" in caplog.text
 
 
+def test_shift_counts_any_of_several_right_labels(results: Folder) -> None:
+    learned(results, 8)
+    several = ImageSet("film", "shift", "plain", ("ape", "bee", "cat"), ((0, 1), (4,), (6,)))
+    show(results, clean_set(8), one_hot([0], 8), [0])
+    shown = {4: [0, 1], 1: [1, 0], 6: [0, 1], 3: [2]}  # the class that wins, and the right labels
+    show(results, several, one_hot(shown, 8), [0, 1, 0, 2], labels=list(shown.values()))
+    found = table(shift.measure(record(results)))
+    # Class 4 is a bee, class 1 an ape, both right; class 6 is a cat, wrong; class 3 is none of the set.
+    assert found["film", "all", "top1", "full"].value == 0.5
+    # Among the set's own the last is a tie, which the first wins: an ape, wrong.
+    assert found["film", "all", "top1", "masked"].value == 0.5
+    # Behind 6 come 0, 1, 2, 3 of equal ones; behind 3 come 0, 1, 2, 4, so the cat's 6 is not among five.
+    assert found["film", "all", "top5", "full"].value == 0.75
+    assert found["film", "all", "top1", "full"].n == 4
+
+
 # --- ood -------------------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +148,22 @@ def test_ood_has_mcm_for_zero_shot_heads_and_it_is_not_msp(results: Folder) -> N
     # 2 exp(-0.1) = 1.81 against exp(-0.08) + exp(-1) = 1.29, so the out image is the surer one.
     assert found["odd", "all", "auroc", "msp"].value == 1.0
     assert found["odd", "all", "auroc", "mcm"].value == 0.0
+
+
+def test_ood_measures_what_annotators_found_to_show_nothing_known_beside_the_full_set(results: Folder) -> None:
+    learned(results, 2)
+    show(results, clean_set(2), [[4, 0], [3, 0], [0, 2], [1, 0]], [0, 0, 1, 0])
+    # Of 36 out images, 30 that show nothing known have 0, so that every clean one is above; the others have 5.
+    logits = [[0.0, 0.0]] * 30 + [[5.0, 0.0]] * 6
+    show(results, out_set("odd"), logits, None, contains_known=[False] * 30 + [True] * 3 + [None] * 3)
+    show(results, out_set("few"), logits, None, contains_known=[False] * 29 + [None] * 7)
+    show(results, out_set("told"), logits, None, contains_known=[True] * 36)
+    found = table(ood.measure(record(results)))
+    assert {key[:2] for key in found} == {("odd", "all"), ("odd", "cleaned"), ("few", "all"), ("told", "all")}
+    full, cleaned = (found["odd", subset, "auroc", "max_logit"] for subset in ("all", "cleaned"))
+    assert (full.value, full.n) == (pytest.approx(30 / 36), 4 + 36)
+    assert (cleaned.value, cleaned.n) == (1.0, 4 + 30)
+    assert {key[2] for key in found if key[1] == "cleaned"} == {"auroc", "fpr95", "fpr95_out", "aupr_in"}
 
 
 # --- shape -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from engine import image_sets
-from engine.files import Folder
+from engine.files import BadStore, Folder
 from engine.image_sets import ROLES, BadImageSet
 from engine.prepare import judging, known, layouts, own, sources, writing
 from engine.prepare.annotations import join
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         return _list() if asked.list else _prepare(asked)
-    except BadImageSet as error:
+    except (BadImageSet, BadStore) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

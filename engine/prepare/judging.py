@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from engine.files import Folder
-from engine.image_sets import BadImageSet, shard_name
+from engine.image_sets import BadImageSet
 from engine.prepare.layouts import Arranged
 
 
@@ -51,41 +51,39 @@ def count(arranged: Arranged, allow_count: int | None) -> None:
         )
 
 
-def origin(folder: Folder, number: int) -> str:
-    """What a stored shard was made of; empty where there is none."""
-    file = shard_name(number)
-    return str(folder.identity(file).get("origin", "")) if folder.exists(file) else ""
+def origins(folder: Folder) -> dict[str, str]:
+    """What each stored shard was made of, by its file."""
+    return {file: str(footer.identity.get("origin", "")) for file, footer in folder.footers().items()}
 
 
-def is_there(folder: Folder, origins: Sequence[str]) -> bool:
+def is_there(folder: Folder, expected: Sequence[str]) -> bool:
     """Whether the set is there, whole; `BadImageSet` where another one is there under its name."""
-    files = folder.files()
-    if not files or not folder.identity(files[-1]).get("last"):
+    footers = folder.footers()
+    if not footers or not list(footers.values())[-1].identity.get("last"):
         return False
-    if [origin(folder, number) for number in range(len(files))] == list(origins):
+    if [footer.identity.get("origin") for footer in footers.values()] == list(expected):
         return True
-    images = sum(folder.rows(file) for file in files)
     raise BadImageSet(
-        f"{folder} holds a prepared set of {images:,} images, made from other pictures, labels or annotations. Delete "
-        "that folder to prepare it anew (results made from it will not be mixed with new ones), or give another --data."
+        f"{folder} holds a prepared set of {sum(footer.rows for footer in footers.values()):,} images, made from other "
+        "pictures, labels or annotations. Delete that folder to prepare it anew (results made from it will not be "
+        "mixed with new ones), or give another --data."
     )
 
 
-def gather(folder: Folder, stored: int, last: pa.Table, faults: Sequence[tuple[str, str]]) -> Found:
-    """What the first so many shards of the folder hold, and the rows of the last one."""
+def gather(folder: Folder, stored: Sequence[str], last: pa.Table, faults: Sequence[tuple[str, str]]) -> Found:
+    """What the stored shards of the folder hold, and the rows of the last one."""
     columns = ["image_id", "digest", "label"]
-    unreadable = list(faults)
+    tables = [*(folder.read(file, columns) for file in stored), last.select(columns)]
+    told = (folder.identity(file)["unreadable"] for file in stored)
+    unreadable = [(name, reason) for each in [*told, faults] for name, reason in each]  # type: ignore[attr-defined]
+    rows = pa.concat_tables(tables)
+    seen = Counter(rows.column("digest").to_pylist())
     same: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
-    for number in range(stored + 1):
-        table = last if number == stored else folder.read(shard_name(number), columns)
-        if number < stored:
-            told = folder.identity(shard_name(number))["unreadable"]
-            unreadable += [(name, reason) for name, reason in told]  # type: ignore[attr-defined]
-        for name, digest, label in zip(*(table.column(column).to_pylist() for column in columns), strict=True):
-            same[digest].append((name, label))
-    images = sum(map(len, same.values()))
-    twice = tuple(tuple(group) for group in same.values() if len(group) > 1)
-    return Found(images, tuple(sorted(unreadable)), twice)
+    if len(seen) < rows.num_rows:
+        for name, digest, label in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            if seen[digest] > 1:
+                same[digest].append((name, label))
+    return Found(rows.num_rows, tuple(sorted(unreadable)), tuple(map(tuple, same.values())))
 
 
 def verdict(arranged: Arranged, found: Found, allow_count: int | None) -> str:

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from engine.prepare.sources import Member
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-LARGEST = 512 << 20  # a picture is held in memory whole, several at a time; the largest published ones are under 64 MiB
-MOST = 2_000_000  # all of ImageNet has 1.3 million; the list itself must stay small
+LARGEST = 512 << 20  # bytes of a picture, which is held in memory whole, several at a time; most have a few MB or less
+MOST = 2_000_000  # files; all of ImageNet has 1.3 million, and the list itself must stay small
 LONGEST = 4096  # bytes of a path, where Linux ends
 
 AGAIN = "Get it again from where it is published."
 UNPACK = "Unpack it yourself, and give the folder to --from."
 
-BROKEN = (OSError, EOFError, zlib.error, BadZipFile, NotImplementedError, pa.ArrowException)
+BROKEN = (OSError, EOFError, UnicodeError, zlib.error, BadZipFile, NotImplementedError, pa.ArrowException)
 
 
 def refusal(archive: object, member: str | bytes, fault: str, step: str = AGAIN) -> BadImageSet:

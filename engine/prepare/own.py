@@ -60,7 +60,8 @@ def _clean(name: str, found: Sequence[Member]) -> Arranged:
                 f"'{member.name}' lies {where}; '{name}' must hold one folder per class, and nothing beside them. "
                 "Give the folder that holds the class folders to --from."
             )
-    entries = [Entry("/".join(parts), member, labels.index(parts[0])) for parts, member in paths]
+    label = {name: number for number, name in enumerate(labels)}
+    entries = [Entry("/".join(parts), member, label[parts[0]]) for parts, member in paths]
     image_set = ImageSet(name, "clean", name, labels, tuple((number,) for number in range(len(labels))))
     return Arranged(image_set, ordered(name, entries))
 
@@ -89,7 +90,8 @@ def _of_clean(name: str, role: Role, clean: ImageSet, found: Sequence[Member]) -
     image_set = ImageSet(
         name, role, clean.name, tuple(clean.class_names[number] for number in shown), tuple((n,) for n in shown)
     )
-    entries = [Entry(f"{each.folder}/{each.file}", each.member, folders.index(each.folder)) for each in shelf.pictures]
+    label = {folder: number for number, folder in enumerate(folders)}
+    entries = [Entry(f"{each.folder}/{each.file}", each.member, label[each.folder]) for each in shelf.pictures]
     return Arranged(image_set, ordered(name, entries))
 
 

@@ -13,7 +13,6 @@ import zlib
 
 from engine.preprocess import Unreadable, decode
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 89_478_485
 """Pillow's limit, beyond which it suspects a decompression bomb."""
 
@@ -21,11 +20,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _SEGMENT, _SIZE = struct.Struct(">BBH").unpack_from, struct.Struct(">HH").unpack_from
 _JPEG_SIZES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: the frames that every decoder reads
 _START_OF_SCAN = 0xDA
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file of this name should be a picture."""
-    return name.lower().endswith(PICTURES)
 
 
 def fault(content: bytes) -> str:

@@ -15,14 +15,10 @@ from engine.files import Folder
 from engine.image_sets import BadImageSet
 from engine.prepare import names, tar_headers
 
-REQUESTS = 16  # at once, to an object store; one alone waits some 30 ms for each picture
-COMPRESSED = {
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"Rar!": "rar",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-}
+REQUESTS = 16  # at once, to an object store, where a picture takes less time than the wait for it
+KINDS = {b"\x1f\x8b": "gzip", b"PK": "zip", b"PAR1": "parquet"}
+UNREAD = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"Rar!": "rar", b"7z\xbc\xaf": "7z"}
+RENAME = "Rename it, or give a folder without it to --from."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +87,8 @@ class Files(Listed):
     @classmethod
     def of(cls, root: Folder) -> Files:
         """The files below a folder, on a disk or in an object store."""
-        links: list[str] = []
-        members = _walk(root, links) if is_local(root) else _keys(root)
-        return cls(names.listed(root, members), root, len(links))
+        members, links = _walk(root) if is_local(root) else (_keys(root), 0)
+        return cls(names.listed(root, members), root, links)
 
     def _listed(self) -> tuple[Member, ...]:
         return Files.of(self.root).listing
@@ -104,15 +99,22 @@ class Files(Listed):
 
     def read(self, members: Sequence[Member]) -> Iterator[bytes]:
         """Contents of these members, in the order in which they are given."""
-        return in_parallel(self._content, members, remote=not is_local(self.root))
+        if is_local(self.root):
+            return map(self._on_disk, members)
+        return in_parallel(self._in_store, members, remote=True)
 
-    def _content(self, member: Member) -> bytes:
+    def _on_disk(self, member: Member) -> bytes:
+        path = f"{self.root.path}/{os.fsdecode(bytes(member.place)) if member.place else member.name}"
+        try:
+            return whole(_read(path, member.size + 1), member, self.root)
+        except OSError:
+            with names.told(path):
+                raise
+
+    def _in_store(self, member: Member) -> bytes:
         at = self.at(member)
-        with names.told(at):
-            if is_local(at):
-                return whole(_read(at.path, member.size + 1), member, self.root)
-            with at.filesystem.open_input_file(at.path) as file:
-                return whole(file.read(member.size + 1), member, self.root)
+        with names.told(at), at.filesystem.open_input_file(at.path) as file:
+            return whole(file.read(member.size + 1), member, self.root)
 
 
 def _read(path: str, size: int) -> bytes:
@@ -145,12 +147,11 @@ def is_local(at: Folder) -> bool:
     return isinstance(at.filesystem, pafs.LocalFileSystem)
 
 
-RENAME = "Rename it, or give a folder without it to --from."
-
-
-def _walk(root: Folder, links: list[str]) -> Iterator[Member]:
-    folders = [""]
-    while folders:
+def _walk(root: Folder) -> tuple[list[Member], int]:
+    """The files below a folder on a disk, and the number of links."""
+    found: list[Member] = []
+    folders, links = [""], 0
+    while folders and len(found) <= names.MOST:
         prefix = folders.pop()
         with os.scandir(root.path + "/" + prefix) as entries:
             for entry in entries:
@@ -161,15 +162,17 @@ def _walk(root: Folder, links: list[str]) -> Iterator[Member]:
                     folders.append(prefix + raw + "/")
                     continue
                 status = entry.stat(follow_symlinks=False)
-                raw = prefix + raw
                 if stat.S_ISLNK(status.st_mode):
-                    links.append(raw)
+                    links += 1
                     continue
-                name = names.checked(raw, root, RENAME)
+                raw = prefix + raw
+                name, size = names.checked(raw, root, RENAME), status.st_size
                 if not stat.S_ISREG(status.st_mode):
                     raise names.refusal(root, name, "a device, a FIFO or a socket", RENAME)
-                names.refuse_size(root, name, status.st_size)
-                yield Member(name, status.st_size, () if name == raw else tuple(os.fsencode(raw)))
+                if size > names.LARGEST:
+                    names.refuse_size(root, name, size)
+                found.append(Member(name, size, () if name == raw else tuple(os.fsencode(raw))))
+    return found, links
 
 
 def _keys(root: Folder) -> Iterator[Member]:
@@ -238,10 +241,10 @@ def kind(at: Folder) -> str:
     """
     with at.filesystem.open_input_file(at.path) as file:
         head = file.read(tar_headers.BLOCK)
-    for start, form in ((b"\x1f\x8b", "gzip"), (b"PK", "zip"), (b"PAR1", "parquet")):
+    for start, form in KINDS.items():
         if head.startswith(start):
             return form
-    for start, form in COMPRESSED.items():
+    for start, form in UNREAD.items():
         if head.startswith(start):
             raise BadImageSet(f"'{at}' is compressed with {form}, which is not read here. {names.UNPACK}")
     if len(head) == tar_headers.BLOCK and tar_headers.begins(head):

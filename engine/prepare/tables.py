@@ -25,7 +25,7 @@ from engine.prepare import names
 from engine.prepare.sources import Listed, Member, whole
 
 ROWS = 16  # pictures decoded at once
-BUFFER = 1 << 20  # a column chunk, which may have 500 MB, is read in pieces of this
+BUFFER = 8 << 20  # a column chunk, which may have 500 MB, is read in pieces of this
 SPLIT = re.compile(r"(.*)-\d{5}-of-\d{5}\.parquet")
 COLUMNS = "Give tables with a column 'image' of bytes, or of structs of bytes and path, to --from."
 
@@ -69,13 +69,12 @@ class Tables(Listed):
         wanted: dict[tuple[int, ...], set[int]] = {}
         for member in members:
             wanted.setdefault(member.place[:2], set()).add(member.place[2])
-        held = {}
+        held: dict[tuple[int, ...], bytes] = {}
         for (number, group), rows in wanted.items():
             with _opened(self.files[number]) as table:
-                for row, content in _contents(table, group, rows):
-                    held[number, group, row] = content
+                held |= {(number, group, row): content for row, content in _contents(table, group, rows)}
         for member in members:
-            yield whole(held[member.place], member, self.files[member.place[0]])  # type: ignore[index]
+            yield whole(held[member.place], member, self.files[member.place[0]])
 
 
 @contextmanager
@@ -83,7 +82,7 @@ def _opened(at: Folder) -> Iterator[pq.ParquetFile]:
     with (
         names.told(at),
         at.filesystem.open_input_file(at.path) as file,
-        pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as table,
+        pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False, page_checksum_verification=True) as table,
     ):
         yield table
 
@@ -96,7 +95,7 @@ def _column(at: Folder, table: pq.ParquetFile) -> str:
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         name, kind = "image.bytes", kind.field("bytes").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise BadImageSet(f"'{at}' has no pictures in its columns ({', '.join(schema.names)[:300]}). {COLUMNS}")
+        raise BadImageSet(f"'{at}' has no pictures in its columns ({ascii(schema.names)[1:-1][:300]}). {COLUMNS}")
     groups = (table.metadata.row_group(number) for number in range(table.num_row_groups))
     columns = (group.column(number) for group in groups for number in range(group.num_columns))
     grown = sum(column.total_uncompressed_size for column in columns if column.path_in_schema == name)
@@ -117,7 +116,7 @@ def _rows(number: int, at: Folder) -> Iterator[Row]:
             for batch in table.iter_batches(ROWS, row_groups=[group], columns=columns):
                 for path, size, label in zip(*_facts(batch), strict=True):
                     if size is None:
-                        raise names.refusal(at, f"{stem}/{count:06d}", "a row without a picture's bytes", names.AGAIN)
+                        raise names.refusal(at, f"{stem}/{count:06d}", "a row without a picture's bytes")
                     names.refuse_size(at, f"{stem}/{count:06d}", size)
                     yield Row(stem, count, path, label_of(label), size, (number, group, count - start))
                     count += 1
@@ -139,7 +138,7 @@ def _labels(at: Folder, schema: pa.Schema) -> Callable[[Any], str]:
     said: Any = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
         said = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadImageSet(f"'{at}' has metadata of Hugging Face that are no JSON. {names.AGAIN}") from None
     for keys in ("info", "features", "label", "names"):
         said = said.get(keys, said if keys == "info" else None) if isinstance(said, dict) else None
@@ -150,9 +149,9 @@ def _labels(at: Folder, schema: pa.Schema) -> Callable[[Any], str]:
             return ""
         if isinstance(label, str) or (isinstance(label, int) and classes is None):
             return str(label)
-        if not isinstance(label, int) or label >= len(classes or ()):
+        if not isinstance(label, int) or classes is None or label >= len(classes):
             many = "no" if classes is None else len(classes)
-            raise BadImageSet(f"'{at}' has the label {label!a:.100}, but names {many} classes. {names.AGAIN}")
+            raise BadImageSet(f"'{at}' has the label {ascii(label)[:100]}, but names {many} classes. {names.AGAIN}")
         return str(classes[label])
 
     return text

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import indexed_gzip  # type: ignore[import-untyped]
+import indexed_gzip
 
 from engine.files import Folder
 from engine.prepare import names, tar_headers
@@ -60,7 +60,7 @@ class Tars(Listed):
     def read(self, members: Sequence[Member]) -> Iterator[bytes]:
         """Contents of these members, in the order in which they are given. Those out of a gzip are held together."""
         held: dict[Member, bytes] = {}
-        with ExitStack() as opened:
+        with names.told(_called(self.archives)), ExitStack() as opened:
             files: dict[int, Any] = {}
             for number in {member.place[0] for member in members}:
                 at = self.archives[number]
@@ -124,6 +124,8 @@ def _members(number: int, at: Folder, *, compressed: bool) -> Iterator[Member]:
             while compressed and file.read(PIECE):  # its sum is at its end
                 pass
         except names.BROKEN as error:
+            if not name:
+                raise
             raise names.refusal(at, name, f"and in it or after it damage ({names.reason(error)})") from error
 
 

@@ -20,26 +20,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 IDENTITY = b"closerlook"
-ATTEMPTS = 7  # of a request to S3, unless AWS_MAX_ATTEMPTS says otherwise: about 30 s, the waits double from 0.5 s
+ATTEMPTS = 7  # of a request to S3, unless AWS_MAX_ATTEMPTS says otherwise; the waits between them are about 30 s in all
 SILENCE = 10.0  # seconds without a byte that end an attempt; the SDK's 3 are few for a busy store
 AT_ONCE = 16  # footers that are read together from an object store
 ONE_REQUEST = 10 << 20  # bytes below which Arrow sends a file in one request, if it may open it late
 
+RESUME = "what is finished is kept, and the same command goes on"
+DAMAGED = "If the file is damaged, delete it: the command that wrote it writes it again"
 NEXT_STEPS = {
     "ENOSPC|EDQUOT|EFBIG": "Make room there",
-    "EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR": "Give a folder that you may use",
-    "ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT|SIGNATURE|TOKEN|HTTP status 40[013]": (
+    "ENOENT|EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR": "Give a folder that you may use",
+    "ACCESS_DENIED|ACCESS_KEY|SIGNATURE|TOKEN|HTTP status 40[013]": (
         "See that the AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of this environment are the store's"
     ),
-    "NO_SUCH_BUCKET|[Bb]ucket .* not found": "Make the bucket, or give another",
-    "NETWORK|SLOW_DOWN|INTERNAL|SERVICE_UNAVAILABLE|HTTP status 5": (
+    "NO_SUCH_BUCKET|Bucket .* not found": "Make the bucket, or give another",
+    "NETWORK_CONNECTION|SLOW_DOWN|INTERNAL|UNAVAILABLE|HTTP status 5": (
         "See that the store can be reached from here, under AWS_ENDPOINT_URL where it is not Amazon's"
     ),
 }
@@ -51,53 +52,32 @@ class BadStore(OSError):
 
 
 @contextmanager
-def _asking(place: object, done: str) -> Iterator[None]:
-    """What fails inside is told as: this place cannot be done so."""
+def _asking(place: object, done: str, otherwise: str = DAMAGED) -> Iterator[None]:
+    """What fails inside is a `BadStore`: this place cannot be done so; `otherwise` is what to do where nothing fits."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise BadStore(f"{place} cannot be {done}: {_reason(error)}. {_next_step(error)}.") from error
+        number = getattr(error, "errno", None) or 0
+        text = _without_secrets((str(error).splitlines() or [""])[0])
+        told = f"{errno.errorcode.get(number)} {text}"
+        fits = (f"{step}; {RESUME}" for found, step in NEXT_STEPS.items() if re.search(found, told))
+        reason = os.strerror(number) if number else text.rpartition("AWS Error ")[2].partition(" (Request ID")[0]
+        raise BadStore(f"{place} cannot be {done}: {reason.rstrip('. :')}. {next(fits, otherwise)}.") from error
 
 
-def _reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    text = os.strerror(number) if number else (str(error).splitlines() or [type(error).__name__])[0]
-    return text.rpartition("AWS Error ")[2].rstrip(". ")
-
-
-def _next_step(error: Exception) -> str:
-    text = f"{errno.errorcode.get(getattr(error, 'errno', None) or 0, '')} {error}"
-    for found, step in NEXT_STEPS.items():
-        if re.search(found, text):
-            return f"{step}; what is finished is kept, and the same command goes on from there"
-    return "If the file is damaged, delete it: the command that wrote it writes it again"
-
-
-def _open(uri: str) -> tuple[pafs.FileSystem, str]:
-    plain, _, query = uri.partition("?")
-    shown = re.sub("//.*@", "//", plain)
-    try:
-        filesystem, path = pafs.FileSystem.from_uri(uri)
-    except (OSError, ValueError, ImportError, pa.ArrowException) as error:
-        reason = _reason(error).replace(uri, shown)
-        raise BadStore(
-            f"{shown} cannot be opened: {reason}. Give a folder, or a URI as in s3://bucket/path."
-        ) from error
-    kept = filesystem.__reduce__()[1][0] if filesystem.type_name == "s3" else dict(parse_qsl(query))
-    for name in dict(parse_qsl(query)).keys() - kept.keys():
-        raise BadStore(f"{shown} cannot be opened with '{name}', which would not reach other processes. Leave it out.")
-    return _patient(filesystem), path
+def _without_secrets(text: str) -> str:
+    return re.sub(r"//.*@|\?[^'\s]*", lambda found: "//" if found[0].startswith("/") else "", text)
 
 
 def _patient(filesystem: pafs.FileSystem, *, late: bool = True) -> pafs.FileSystem:
-    """The same file system; that of S3 asks again where the store does not answer, and opens files late or not."""
+    """The same file system; one of S3 asks again where the store does not answer, and opens files late or not."""
     if filesystem.type_name != "s3":
         return filesystem
-    settings: dict[str, Any] = filesystem.__reduce__()[1][0]
     told = os.environ.get("AWS_MAX_ATTEMPTS", "")
     retries = pafs.AwsStandardS3RetryStrategy(int(told) if told.isdecimal() else ATTEMPTS)
     limits = {"request_timeout": SILENCE, "connect_timeout": SILENCE, "retry_strategy": retries}
-    return pafs.S3FileSystem(**{**settings, **limits, "allow_delayed_open": late})
+    # What pickles it is the one way to its settings.
+    return pafs.S3FileSystem(**{**filesystem.__reduce__()[1][0], **limits, "allow_delayed_open": late})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +100,9 @@ class Folder:
         """Open a path or URI; nothing is created."""
         text = str(uri)
         if "://" in text:
-            filesystem, path = _open(text)
-            return cls(filesystem, path.rstrip("/"))
+            with _asking(_without_secrets(text), "opened", "Give a folder, or a URI as in s3://bucket/path"):
+                filesystem, path = pafs.FileSystem.from_uri(text)
+            return cls(_patient(filesystem), path.rstrip("/"))
         return cls(pafs.LocalFileSystem(), str(Path(text).expanduser().resolve()))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -192,18 +173,21 @@ class Folder:
         """Number of rows, from the footer."""
         return self.footer(name).rows
 
-    def commit(self, name: str, table: pa.Table, identity: Mapping[str, object]) -> None:
-        """Write a file whole, in one step; one that is there is replaced."""
+    def commit(self, name: str, table: pa.Table, identity: Mapping[str, object], *, wait: bool = True) -> None:
+        """Write a file whole, in one step; one that is there is replaced.
+
+        On a disk it is waited for until a power cut cannot undo it; not so without `wait`, for what can be made again.
+        """
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         table = table.replace_schema_metadata({IDENTITY: text.encode()})
         with _asking(f"{self}/{name}", "written"):
             if self._is_local:
-                self._move_in(name, table)
+                self._move_in(name, table, wait)
                 return
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, **_encoding(table.schema))
-            # Closing a stream commits it, and so does leaving it: Ctrl-C, which other threads do not see, would leave
-            # what was written until then.
+            # However a stream is left, what was written is committed: Ctrl-C, which other threads do not see, would
+            # leave half a file.
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self._put, name, sink.getvalue()).result()
 
@@ -213,14 +197,15 @@ class Folder:
         with filesystem.open_output_stream(f"{self.path}/{name}") as file:
             file.write(content)
 
-    def _move_in(self, name: str, table: pa.Table) -> None:
+    def _move_in(self, name: str, table: pa.Table, wait: bool) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
         temporary = Path(self.path, f".{name}.{uuid.uuid4().hex}.tmp")
         try:
             with temporary.open("wb") as file:
                 pq.write_table(table, file, **_encoding(table.schema))
-                file.flush()
-                os.fsync(file.fileno())
+                if wait:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(Path(self.path, name))
         finally:
             temporary.unlink(missing_ok=True)

@@ -146,7 +146,7 @@ def commit(folder: Folder, number: int, table: pa.Table, image_set: ImageSet, *,
         name: getattr(image_set, name) for name in ImageSet.__slots__
     }  # asdict copies a thousand names for each shard
     identity = {**told, **facts, "digest": shard_digest(table, image_set.border), "last": last}
-    folder.commit(shard_name(number), table, identity)
+    folder.commit(shard_name(number), table, identity, wait=last)
 
 
 def shard_digest(table: pa.Table, border: int) -> str:
@@ -163,18 +163,18 @@ def read(data: Folder, name: str) -> PreparedSet:
     BadImageSet : where the folder is no prepared set, or one that was not written to its end
     """
     folder = data / name
-    files = folder.files()
-    if not files:
+    footers = folder.footers()
+    if not footers:
         raise BadImageSet(f"No prepared image set '{name}' in {data}. Prepare it with: python -m engine.prepare")
-    shards, identity = [], {}
-    for file in files:
-        identity = folder.identity(file)
+    shards, identity = [], dict[str, object]()
+    for file, footer in footers.items():
+        identity = footer.identity
         if not {"role", "classes", "digest", "last"} <= identity.keys():
             raise BadImageSet(
                 f"{folder}/{file} is no shard of a prepared image set. Prepare the set with: python -m engine.prepare"
             )
         border = int(str(identity.get("border", 0)))
-        shards.append(Shard(name, file, folder.rows(file), str(identity["digest"]), border))
+        shards.append(Shard(name, file, footer.rows, str(identity["digest"]), border))
     if not identity.get("last"):
         raise BadImageSet(
             f"Image set '{name}' in {data} was not written to its end. Delete {folder} and prepare it again."

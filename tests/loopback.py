@@ -1,16 +1,26 @@
-"""A file server on loopback for tests: a hub in small, with ranges, that can be told to break off or to lie."""
+"""Servers on loopback for tests: a hub in small, that can be told to break off or to lie; a store, and a gate to it."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+from moto.server import ThreadedMotoServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SECRET = "s3cr3t"  # noqa: S105
+STORE = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 @dataclass
@@ -107,3 +117,100 @@ def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
             return content
 
     return Handler
+
+
+@dataclass
+class Gate:
+    """The way to an object store.
+
+    Attributes
+    ----------
+    url : where clients find it
+    target : the store's own address
+    asked : the requests, as in ``PUT /bucket/key``
+    refuses : whether a request, as in ``PUT /bucket/key``, is answered with 503 instead of being passed on
+    seconds : how long each request is held
+    """
+
+    url: str
+    target: str
+    asked: list[str] = field(default_factory=list)
+    refuses: Callable[[str], bool] = lambda _: False
+    seconds: float = 0.0
+
+    def methods(self) -> list[str]:
+        """The methods of the requests."""
+        return [request.split()[0] for request in self.asked]
+
+
+@contextmanager
+def object_store(*buckets: str) -> Iterator[Gate]:
+    """A store of S3's kind with these buckets, behind a gate; the environment names it."""
+    store = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    store.start()
+    gate = Gate("", "http://{}:{}".format(*store.get_host_and_port()))
+    for bucket in buckets:
+        urlopen(Request(f"{gate.target}/{bucket}", method="PUT")).close()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Way, gate))
+    server.daemon_threads = True
+    gate.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**STORE, "AWS_ENDPOINT_URL": gate.url}.items():
+                patch.setenv(name, value)
+            yield gate
+    finally:
+        server.shutdown()
+        server.server_close()
+        store.stop()
+
+
+class _Way(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, gate: Gate, *arguments: Any) -> None:
+        self.gate = gate
+        super().__init__(*arguments)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _pass_on(self) -> None:
+        body, request = b"".join(self._body()), f"{self.command} {self.path}"
+        self.gate.asked.append(request)
+        time.sleep(self.gate.seconds)
+        if self.gate.refuses(request):
+            self._answer(503, {}, b"<Error><Code>SlowDown</Code><Message>Later.</Message></Error>")
+            return
+        store = HTTPConnection(urlsplit(self.gate.target).netloc, timeout=60)
+        store.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            store.putheader(name, value)
+        store.endheaders(body)
+        told = store.getresponse()
+        self._answer(told.status, dict(told.getheaders()), told.read())
+        store.close()
+
+    do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = _pass_on  # noqa: N815
+
+    def _body(self) -> Iterator[bytes]:
+        """The body as it comes, with the sizes of its chunks where it has some."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            yield self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            return
+        size = -1
+        while size and (line := self.rfile.readline()).strip():
+            size = int(line, 16)
+            yield line + self.rfile.read(size + 2)
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("connection", "content-length", "date", "server", "transfer-encoding"):
+                self.send_header(name, value)
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)

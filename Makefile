@@ -22,8 +22,9 @@ lint: $(READY)
 slow: $(READY)  ## the checks that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
-bench: $(READY)  ## the engine against a plain loop, in one run
+bench: $(READY)  ## the engine against a plain loop, preparing against plain reading; each in one run
 	$(BIN)/python -m tests.benchmarks.grid
+	$(BIN)/python -m tests.benchmarks.prepare
 
 clean:  ## what make study made; the environment stays
 	rm -rf miniature results report

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from engine.files import Folder
 from engine.image_sets import Shard, without_pictures
-from engine.preprocess import Pixels, Preprocess, Unreadable, decode
+from engine.preprocess import Pixels, Preprocess, Unreadable, all_pixels, decode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,7 +68,7 @@ class Decoder:
         for content in contents:
             try:
                 image = without_border(decode(content), border)
-                made = [geometry(image) for geometry in self.geometries]
+                made = all_pixels(image, self.geometries)
             except Unreadable as error:
                 errors.append(str(error))
                 continue

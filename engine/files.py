@@ -66,7 +66,7 @@ def _asking(place: object, done: str, otherwise: str = DAMAGED) -> Iterator[None
 
 
 def _without_secrets(text: str) -> str:
-    return re.sub(r"//.*@|\?[^'\s]*", lambda found: "//" if found[0].startswith("/") else "", text)
+    return re.sub(r"(?<=//).*@|\?[^'\s]*", "", text)
 
 
 def _patient(filesystem: pafs.FileSystem, *, late: bool = True) -> pafs.FileSystem:
@@ -186,8 +186,8 @@ class Folder:
                 return
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, **_encoding(table.schema))
-            # However a stream is left, what was written is committed: Ctrl-C, which other threads do not see, would
-            # leave half a file.
+            # However a stream is left, what was written is committed. Ctrl-C, which would leave half a file, is not
+            # seen by other threads.
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self._put, name, sink.getvalue()).result()
 
@@ -201,11 +201,10 @@ class Folder:
         self.filesystem.create_dir(self.path, recursive=True)
         temporary = Path(self.path, f".{name}.{uuid.uuid4().hex}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with pa.OSFile(str(temporary), "wb") as file:
                 pq.write_table(table, file, **_encoding(table.schema))
-                if wait:
-                    file.flush()
-                    os.fsync(file.fileno())
+            if wait:
+                _wait_for(temporary)
             temporary.replace(Path(self.path, name))
         finally:
             temporary.unlink(missing_ok=True)
@@ -219,6 +218,14 @@ class Folder:
         """Delete the folder with all that is in it."""
         with _asking(self, "deleted"):
             self.filesystem.delete_dir(self.path)
+
+
+def _wait_for(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unpickled(filesystem: pafs.FileSystem, path: str) -> Folder:

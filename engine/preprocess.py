@@ -4,7 +4,8 @@ timm turns a picture into RGB first and then resizes it; open_clip resizes and c
 which differs for palettes and alpha. Both make grey three equal channels, turn CMYK into RGB as Pillow does, drop alpha
 without a background, and leave a picture as it is stored where EXIF says that it is turned. Mean and standard deviation
 are no part of this: the tower applies them on its device. Needs Pillow and numpy only, so that the workers that decode
-never load torch; Pillow when a picture is decoded, so that studies run where none is.
+never load torch; Pillow when a picture is decoded, so that studies run where none is. What a geometry is stands in
+`Preprocess.__call__`; `all_pixels` makes the same of one picture for many geometries, faster.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from engine.pixels import FILTERS, Line, Picture, Resampler, resampler
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,17 +58,12 @@ class Preprocess:
 
     def __call__(self, image: Image.Image) -> Pixels:
         """Pixels (height, width, 3) of a decoded picture."""
-        from PIL.Image import Resampling
-
         if self.rgb_first:
             image = image.convert("RGB")
-        height, width = self._resized(image.height, image.width)
-        if (width, height) != image.size:
-            image = image.resize((width, height), Resampling[self.interpolation.upper()])
-        image = self._centre(image)
-        return np.asarray(image.convert("RGB"))
+        return self.centre(_resized(image, self.resized(image.height, image.width), self.interpolation))
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) that a picture of this height and width is resized to."""
         if self.fit == "squash":
             return self.resize
         if self.fit == "shortest" and self.resize[0] == self.resize[1]:
@@ -75,7 +74,8 @@ class Preprocess:
         ratio = max(ratios) if self.fit == "longest" else min(ratios)
         return round(height / ratio), round(width / ratio)
 
-    def _centre(self, image: Image.Image) -> Image.Image:
+    def centre(self, image: Image.Image) -> Pixels:
+        """Pixels of a picture that is resized already."""
         from PIL import ImageOps
 
         height, width = self.crop
@@ -84,7 +84,76 @@ class Preprocess:
             border = (right // 2, down // 2, (right + 1) // 2, (down + 1) // 2)
             image = ImageOps.expand(image, border, fill=self.fill if image.mode == "RGB" else self.fill[0])
         top, left = round((image.height - height) / 2), round((image.width - width) / 2)
-        return image.crop((left, top, left + width, top + height))
+        return np.asarray(image.crop((left, top, left + width, top + height)).convert("RGB"))
+
+    def cut(self, picture: Picture, resample: Resampler) -> Pixels:
+        """Pixels of an RGB picture, as `__call__` makes them, without those that the crop would take away."""
+        down, across = map(_line, picture.size, self.resized(*picture.size), self.crop)
+        made = resample.cut(picture, across, down, self.interpolation)
+        if made.shape[:2] == self.crop:
+            return made
+        framed = np.empty((*self.crop, 3), np.uint8)
+        framed[:] = self.fill
+        top, left = (self.crop[0] - made.shape[0]) // 2, (self.crop[1] - made.shape[1]) // 2
+        framed[top : top + made.shape[0], left : left + made.shape[1]] = made
+        return framed
+
+    def of_rgb(self, mode: str) -> Preprocess | None:
+        """The geometry that makes the same of the picture in RGB as this one does in its mode, where there is one."""
+        if self.rgb_first or mode == "RGB":
+            return replace(self, rgb_first=True)
+        return replace(self, fill=(self.fill[0],) * 3, rgb_first=True) if mode == "L" else None
+
+
+def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
+    from PIL.Image import Resampling
+
+    height, width = size
+    return image if (width, height) == image.size else image.resize((width, height), Resampling[interpolation.upper()])
+
+
+def _line(length: int, size: int, crop: int) -> Line:
+    return Line(length, size, first=round((size - crop) / 2) if size > crop else 0, count=min(size, crop))
+
+
+def all_pixels(image: Image.Image, geometries: Sequence[Preprocess]) -> list[Pixels]:
+    """`[geometry(image) for geometry in geometries]` of a decoded picture, bit for bit, what they share done once."""
+    shared = _Shared(image)
+    return [shared.pixels(geometry) for geometry in geometries]
+
+
+class _Shared:
+    """One picture, and what several geometries make of it."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self.picture: Picture | None = None
+        self.made: dict[Preprocess, Pixels] = {}
+        self.resized: dict[tuple[tuple[int, int], str], Image.Image] = {}
+
+    @cached_property
+    def rgb(self) -> Image.Image:
+        return self.image if self.image.mode == "RGB" else self.image.convert("RGB")
+
+    def pixels(self, geometry: Preprocess) -> Pixels:
+        plain = geometry.of_rgb(self.image.mode)
+        if plain is None:
+            return geometry(self.image)
+        if plain not in self.made:
+            self.made[plain] = self._make(plain)
+        return self.made[plain]
+
+    def _make(self, geometry: Preprocess) -> Pixels:
+        size = geometry.resized(self.rgb.height, self.rgb.width)
+        resample = resampler()
+        if resample and geometry.interpolation in FILTERS and min(size) > 0:
+            if self.picture is None:
+                self.picture = resample.picture(self.rgb)
+            return geometry.cut(self.picture, resample)
+        key = size, geometry.interpolation
+        if key not in self.resized:
+            self.resized[key] = _resized(self.rgb, *key)
+        return geometry.centre(self.resized[key])
 
 
 def of_timm(

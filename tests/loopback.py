@@ -168,6 +168,7 @@ def object_store(*buckets: str) -> Iterator[Gate]:
 
 class _Way(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else an answer's content waits 40 ms behind its headers
 
     def __init__(self, gate: Gate, *arguments: Any) -> None:
         self.gate = gate

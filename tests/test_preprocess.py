@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from open_clip.transform import image_transform
 from photographs import PHOTOGRAPHS, pixels_before_mean
 from PIL import Image
 
-from engine.preprocess import Preprocess, Unreadable, decode, of_open_clip, of_timm
+from engine.preprocess import Preprocess, Unreadable, all_pixels, decode, of_open_clip, of_timm
 
 TIMM = {
     "vit": {"input_size": (3, 224, 224), "crop_pct": 0.9, "crop_mode": "center", "interpolation": "bicubic"},
@@ -60,6 +61,25 @@ def test_rgb_first_and_last_differ_where_it_matters() -> None:
     first = Preprocess((64, 64), (64, 64), "shortest", "bicubic", rgb_first=True)
     last = Preprocess((64, 64), (64, 64), "shortest", "bicubic", rgb_first=False)
     assert (first(image) != last(image)).any()
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_all_geometries_at_once_give_the_pixels_of_each(name: str) -> None:
+    made = [of_timm(**settings, mean=(0.48, 0.45, 0.41)) for settings in TIMM.values()]
+    made += [of_open_clip(**settings) for settings in OPEN_CLIP.values()]
+    made += [replace(each, fill=(7, 200, 90), rgb_first=not each.rgb_first) for each in made]
+    made += [Preprocess((50, 90), (120, 60), "squash", each, (1, 2, 3)) for each in ("nearest", "box", "bicubic")]
+    image = decode(PHOTOGRAPHS[name])
+    for ours, geometry in zip(all_pixels(image, made), made, strict=True):
+        np.testing.assert_array_equal(ours, geometry(image), str(geometry))
+
+
+def test_geometries_that_say_the_same_of_a_picture_are_made_once() -> None:
+    first = Preprocess((64, 64), (64, 64), "shortest", "bicubic", rgb_first=True)
+    both = first, replace(first, rgb_first=False)
+    for name, same in {"jpeg": True, "grey": True, "palette": False, "cmyk": False}.items():
+        one, other = all_pixels(decode(PHOTOGRAPHS[name]), both)
+        assert (one is other) == same
 
 
 @pytest.mark.parametrize(

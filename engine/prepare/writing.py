@@ -29,6 +29,12 @@ from engine.progress import Progress
 
 SHARD_BYTES = 100 << 20
 WORKERS = min(3, os.cpu_count() or 1)  # each holds a shard's pictures at most twice: 600 MiB together
+KEEP_MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+}
+"""Else a worker gives its memory back after each shard, and waits for the pages of the next one half of its time."""
 FEW = 8  # shards, for which starting workers would take longer
 ALONE_BYTES = 4 << 30  # of so much, Ray's start (some 5 s) is a small part
 
@@ -141,7 +147,11 @@ def _origin(image_set: ImageSet, entries: Sequence[Entry]) -> str:
 def warm_up() -> None:
     """Start what the workers grow from, so that it is there when the source has been listed."""
     multiprocessing.set_forkserver_preload([__name__, "pandas"])  # which pyarrow loads with its first array
+    before = dict(os.environ)
+    os.environ.update(KEEP_MEMORY)
     forkserver.ensure_running()
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def _make(shaper: Shaper, parts: Sequence[Part]) -> None:
@@ -158,6 +168,7 @@ def _make(shaper: Shaper, parts: Sequence[Part]) -> None:
 
 def _at_once(shaper: Shaper, parts: Sequence[Part]) -> Iterator[int]:
     """Images of every shard that is done; on Ctrl-C those in hand are finished first."""
+    warm_up()
     start = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(WORKERS, mp_context=start, initializer=_be_a_worker) as workers:
         waiting = [workers.submit(shaper, part) for part in parts]

@@ -44,8 +44,11 @@ def main() -> None:
 def measure(root: Path, files: int) -> tuple[float, float, int]:
     """Seconds of plain reading and hashing, seconds of preparing (medians of alternate rounds), bytes read."""
     total = make(root / "files", files)
-    rounds = [(clock(lambda: plain(root / "files")), clock(lambda: ours(root))) for _ in range(ROUNDS)]
-    first, second = zip(*rounds, strict=True)
+    first, second = [], []
+    for number in range(ROUNDS):
+        first.append(clock(lambda: plain(root / "files")))
+        second.append(clock(lambda: ours(root / "files", root / f"data-{number}")))  # noqa: B023 - called at once
+        shutil.rmtree(root / f"data-{number}")
     return statistics.median(first), statistics.median(second), total
 
 
@@ -76,12 +79,11 @@ def plain(folder: Path) -> None:
                 hashlib.sha256(file.read()).hexdigest()
 
 
-def ours(root: Path) -> None:
+def ours(folder: Path, data: Path) -> None:
     """Prepare the folder as a set."""
-    shutil.rmtree(root / "data", ignore_errors=True)
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        arguments = ["many", "--from", str(root / "files"), "--data", str(root / "data"), "--role", "clean"]
+        arguments = ["many", "--from", str(folder), "--data", str(data), "--role", "clean"]
         if prepare(arguments):
             raise RuntimeError(quiet.getvalue())
 

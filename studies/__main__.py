@@ -21,12 +21,13 @@ from functools import partial
 from pathlib import Path
 
 from engine import grid, image_sets, ledger, models, plan, predictions
+from engine.files import BadStore
 from engine.image_sets import PreparedSet
 from engine.models import BadRequest
 from engine.predictions import Folder, IncompleteRecord
 from studies import measurements, study
 
-USER_ERRORS = (BadRequest, image_sets.BadImageSet, IncompleteRecord, study.UnknownStudy)
+USER_ERRORS = (BadRequest, BadStore, image_sets.BadImageSet, IncompleteRecord, study.UnknownStudy)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -192,7 +192,7 @@ def test_a_plan_writes_nothing(two_classes: Path, capsys: pytest.CaptureFixture[
 def test_on_ray_the_files_are_the_same(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arranged, source = _arranged(many)
     writing.write(Folder.of(tmp_path / "here"), arranged, source)
-    monkeypatch.setattr(writing, "ALONE_BYTES", 0)
+    monkeypatch.setenv("RAY_ADDRESS", "local")
     writing.write(Folder.of(tmp_path / "ray"), arranged, source)
     assert _prepared(tmp_path / "ray" / "set") == _prepared(tmp_path / "here" / "set")
 

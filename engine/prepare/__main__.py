@@ -14,6 +14,7 @@ disk or in an object store. Pictures keep their bytes. Exit status: 0, or 2 wher
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ from engine.prepare.sources import Source
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare one set; the exit status."""
     asked = _parser().parse_args(arguments)
+    gc.disable()  # hundreds of thousands of records, none of them in a circle
     try:
         return _list() if asked.list else _prepare(asked)
     except (BadImageSet, BadStore) as error:
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. The finished shards are kept; the same command goes on from there.", file=sys.stderr)
         return 130
+    finally:
+        gc.enable()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,20 +76,23 @@ def _list() -> int:
 def _prepare(asked: argparse.Namespace) -> int:
     if not asked.name or not asked.source:
         raise BadImageSet("Name a set and give its pictures to --from. The known sets: python -m engine.prepare --list")
-    writing.warm_up()
-    data, source = Folder.of(asked.data), sources.find(asked.source)
-    arranged = join(_arranged(asked, data, source), asked.annotations)
-    for note in arranged.notes:
-        print(f"note: {note}", file=sys.stderr)
-    size = sum(entry.member.size for entry in arranged.entries) / 1e6
-    print(f"{len(arranged.entries):,} images ({size:,.1f} MB) of {_labels(arranged)}: {asked.source}")
-    if asked.plan:
-        judging.count(arranged, asked.allow_count)
-        return 0
-    prepared = writing.write(data, arranged, source, allow_count=asked.allow_count).image_set
-    if prepared.note:
-        print(f"note: {prepared.note}", file=sys.stderr)
-    print(f"{prepared.n_images:,} images of {_labels(arranged)}: {data / asked.name}")
+    data = Folder.of(asked.data)
+    if not asked.plan:
+        writing.warm_up()
+    source = sources.find(asked.source)
+    with writing.workers(0 if asked.plan else len(source.members())) as processes:
+        arranged = join(_arranged(asked, data, source), asked.annotations)
+        for note in arranged.notes:
+            print(f"note: {note}", file=sys.stderr)
+        size = sum(entry.member.size for entry in arranged.entries) / 1e6
+        print(f"{len(arranged.entries):,} images ({size:,.1f} MB) of {_labels(arranged)}: {asked.source}")
+        if asked.plan:
+            judging.count(arranged, asked.allow_count)
+            return 0
+        found = writing.write(data, arranged, source, allow_count=asked.allow_count, processes=processes).image_set
+    if found.note:
+        print(f"note: {found.note}", file=sys.stderr)
+    print(f"{found.n_images:,} images of {_labels(arranged)}: {data / asked.name}")
     return 0
 
 

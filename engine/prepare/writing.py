@@ -11,7 +11,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from multiprocessing import forkserver
 from typing import Any
@@ -36,7 +37,6 @@ KEEP_MEMORY = {
 }
 """Else a worker gives its memory back after each shard, and waits for the pages of the next one half of its time."""
 FEW = 8  # shards, for which starting workers would take longer
-ALONE_BYTES = 4 << 30  # of so much, Ray's start (some 5 s) is a small part
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,19 @@ class Shaper:
         return len(part.entries)
 
 
-def write(data: Folder, arranged: Arranged, source: Source, *, allow_count: int | None = None) -> PreparedSet:
+def write(
+    data: Folder,
+    arranged: Arranged,
+    source: Source,
+    *,
+    allow_count: int | None = None,
+    processes: Executor | None = None,
+) -> PreparedSet:
     """Prepare an arranged set in ``DATA/<name>``; what is there of it already is kept.
 
     Parameters
     ----------
+    processes : `workers` that share the work; without them this process does it, or the cluster that RAY_ADDRESS names
     allow_count : number of readable images to accept in place of the published one
 
     Raises
@@ -114,7 +122,7 @@ def write(data: Folder, arranged: Arranged, source: Source, *, allow_count: int 
     types = {name: pa.array(column).type for name, column in values.items()}
     shaper = Shaper(folder, arranged.image_set, source, types)
     made = judging.origins(folder)
-    _make(shaper, [part for part in parts[:-1] if made.get(part.file) != part.origin])
+    _make(shaper, [part for part in parts[:-1] if made.get(part.file) != part.origin], processes)
     table, faults = shaper.table(parts[-1])
     found = judging.gather(folder, [part.file for part in parts[:-1]], table, faults)
     note = judging.verdict(arranged, found, allow_count)
@@ -154,28 +162,41 @@ def warm_up() -> None:
     os.environ.update(before)
 
 
-def _make(shaper: Shaper, parts: Sequence[Part]) -> None:
-    if not parts:
+@contextmanager
+def workers(images: int) -> Iterator[Executor | None]:
+    """Processes that prepare so many images together, None where this one or a cluster does; started at once."""
+    if images < FEW * SHARD_ROWS or _on_a_cluster():
+        yield None
         return
-    size = sum(entry.member.size for part in parts for entry in part.entries)
-    if "RAY_ADDRESS" in os.environ or size > ALONE_BYTES:
-        _on_ray(shaper, parts)
-        return
-    with Progress("preparing", sum(len(part.entries) for part in parts), "images") as progress:
-        for images in map(shaper, parts) if len(parts) < FEW else _at_once(shaper, parts):
-            progress.advance(images)
-
-
-def _at_once(shaper: Shaper, parts: Sequence[Part]) -> Iterator[int]:
-    """Images of every shard that is done; on Ctrl-C those in hand are finished first."""
     warm_up()
     start = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(WORKERS, mp_context=start, initializer=_be_a_worker) as workers:
-        waiting = [workers.submit(shaper, part) for part in parts]
+    with ProcessPoolExecutor(WORKERS, mp_context=start, initializer=_be_a_worker) as found:
+        for _ in range(WORKERS):
+            found.submit(os.getpid)
         try:
-            yield from (done.result() for done in as_completed(waiting))
+            yield found
         finally:
-            workers.shutdown(cancel_futures=True)
+            found.shutdown(cancel_futures=True)  # on Ctrl-C those in hand are finished first
+
+
+def _on_a_cluster() -> bool:
+    return "RAY_ADDRESS" in os.environ
+
+
+def _make(shaper: Shaper, parts: Sequence[Part], processes: Executor | None) -> None:
+    if parts and _on_a_cluster():
+        _on_ray(shaper, parts)
+    elif parts:
+        with Progress("preparing", sum(len(part.entries) for part in parts), "images") as progress:
+            for images in _done(shaper, parts, processes):
+                progress.advance(images)
+
+
+def _done(shaper: Shaper, parts: Sequence[Part], processes: Executor | None) -> Iterator[int]:
+    if processes is None:
+        return map(shaper, parts)
+    waiting = [processes.submit(shaper, part) for part in parts]
+    return (done.result() for done in as_completed(waiting))
 
 
 def _be_a_worker() -> None:

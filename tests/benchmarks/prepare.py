@@ -25,7 +25,7 @@ from sklearn.datasets import load_sample_images
 from engine.prepare.__main__ import main as prepare
 
 ROUNDS, FOLDERS, CROPS = 3, 1000, 200
-SIZE = (160, 120)  # some 5 kB each
+SIZE = (320, 240)  # some 20 kB each
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Folders of Parquet files, on a disk or in an object store.
 
-A file here is finished or absent: it is written under a hidden temporary name and moved, or put in one request. A
-killed process therefore leaves nothing that a reader could mistake for a result. A file carries its identity (what it
-was made from) as JSON in its Parquet metadata; its path is only an index. An object store that does not answer is asked
-again for about half a minute; whatever fails for good is a `BadStore`, whose text is a sentence for the user.
+A file here is finished or absent: written under a hidden temporary name and moved, or put in one step. A killed process
+leaves nothing that a reader could mistake for a result. A file carries its identity (what it was made from) as JSON in
+its Parquet metadata; its path is only an index. An object store that does not answer is asked again for about half a
+minute; what fails for good is a `BadStore`, a sentence for the user.
 """
 
 from __future__ import annotations
@@ -58,11 +58,10 @@ def _asking(place: object, done: str, otherwise: str = DAMAGED) -> Iterator[None
         yield
     except (OSError, pa.ArrowException) as error:
         number = getattr(error, "errno", None) or 0
-        text = _without_secrets((str(error).splitlines() or [""])[0])
-        told = f"{errno.errorcode.get(number)} {text}"
-        fits = (f"{step}; {RESUME}" for found, step in NEXT_STEPS.items() if re.search(found, told))
+        text = f"{errno.errorcode.get(number, '')} {_without_secrets(str(error).partition(chr(10))[0])}"
+        fits = (f"{step}; {RESUME}" for found, step in NEXT_STEPS.items() if re.search(found, text))
         reason = os.strerror(number) if number else text.rpartition("AWS Error ")[2].partition(" (Request ID")[0]
-        raise BadStore(f"{place} cannot be {done}: {reason.rstrip('. :')}. {next(fits, otherwise)}.") from error
+        raise BadStore(f"{place} cannot be {done}: {reason.strip(' .:')}. {next(fits, otherwise)}.") from error
 
 
 def _without_secrets(text: str) -> str:
@@ -70,13 +69,12 @@ def _without_secrets(text: str) -> str:
 
 
 def _patient(filesystem: pafs.FileSystem, *, late: bool = True) -> pafs.FileSystem:
-    """The same file system; one of S3 asks again where the store does not answer, and opens files late or not."""
+    """The same file system; one of S3 made anew of its pickle, to ask again, and to open files late or not."""
     if filesystem.type_name != "s3":
         return filesystem
     told = os.environ.get("AWS_MAX_ATTEMPTS", "")
     retries = pafs.AwsStandardS3RetryStrategy(int(told) if told.isdecimal() else ATTEMPTS)
     limits = {"request_timeout": SILENCE, "connect_timeout": SILENCE, "retry_strategy": retries}
-    # What pickles it is the one way to its settings.
     return pafs.S3FileSystem(**{**filesystem.__reduce__()[1][0], **limits, "allow_delayed_open": late})
 
 
@@ -112,11 +110,7 @@ class Folder:
         return Folder(self.filesystem, f"{self.path}/{name}")
 
     def __str__(self) -> str:
-        return self.path if self._is_local else f"{self.filesystem.type_name}://{self.path}"
-
-    @property
-    def _is_local(self) -> bool:
-        return isinstance(self.filesystem, pafs.LocalFileSystem)
+        return self.path if self.filesystem.type_name == "local" else f"{self.filesystem.type_name}://{self.path}"
 
     @property
     def name(self) -> str:
@@ -151,7 +145,7 @@ class Folder:
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         with _asking(f"{self}/{name}", "read"), self.filesystem.open_input_file(f"{self.path}/{name}") as file:
             # Else every column of every row group is a request of its own.
-            yield pq.ParquetFile(file, pre_buffer=not self._is_local)
+            yield pq.ParquetFile(file, pre_buffer=self.filesystem.type_name != "local")
 
     def footer(self, name: str) -> Footer:
         """What one file says of itself. Reads the footer only."""
@@ -162,7 +156,7 @@ class Folder:
     def footers(self) -> dict[str, Footer]:
         """The footer of every file, by its name, sorted; from an object store several at once."""
         names = self.files()
-        with ThreadPoolExecutor(1 if self._is_local else AT_ONCE) as threads:
+        with ThreadPoolExecutor(1 if self.filesystem.type_name == "local" else AT_ONCE) as threads:
             return dict(zip(names, threads.map(self.footer, names), strict=True))
 
     def identity(self, name: str) -> dict[str, object]:
@@ -181,13 +175,12 @@ class Folder:
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         table = table.replace_schema_metadata({IDENTITY: text.encode()})
         with _asking(f"{self}/{name}", "written"):
-            if self._is_local:
+            if self.filesystem.type_name == "local":
                 self._move_in(name, table, wait)
                 return
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, **_encoding(table.schema))
-            # However a stream is left, what was written is committed. Ctrl-C, which would leave half a file, is not
-            # seen by other threads.
+            # A stream that is left commits what it has: Ctrl-C, unseen by other threads, would leave half a file.
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self._put, name, sink.getvalue()).result()
 

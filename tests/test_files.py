@@ -57,7 +57,6 @@ def start(script: str, *arguments: object, **options: object) -> subprocess.Pope
 COMMIT_LARGE = """
 import sys, numpy as np
 content = [np.random.default_rng(seed).bytes(1 << 20) for seed in range(11)]
-print("ready", flush=True)
 Folder.of(sys.argv[1]).commit("large.parquet", pa.table({"content": content}), {})
 """
 

@@ -19,9 +19,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-from sklearn.datasets import load_sample_images
-
 from engine.prepare.__main__ import main as prepare
 
 ROUNDS, FOLDERS, CROPS = 3, 1000, 200
@@ -44,6 +41,7 @@ def main() -> None:
 def measure(root: Path, files: int) -> tuple[float, float, int]:
     """Seconds of plain reading and hashing, seconds of preparing (medians of alternate rounds), bytes read."""
     total = make(root / "files", files)
+    os.sync()  # else the disk is busy with the files themselves while both are timed
     first, second = [], []
     for number in range(ROUNDS):
         first.append(clock(lambda: plain(root / "files")))
@@ -54,6 +52,10 @@ def measure(root: Path, files: int) -> tuple[float, float, int]:
 
 def make(folder: Path, files: int) -> int:
     """Write so many JPEG files, no two alike, in a thousand folders; their bytes."""
+    # Not at the top: a worker imports what its parent's main module imports, and would be late.
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
     photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
     crops, total = [], 0
     for number in range(CROPS):

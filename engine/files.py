@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ IDENTITY = b"closerlook"
 ATTEMPTS = 7  # of a request to S3, unless AWS_MAX_ATTEMPTS says otherwise; the waits between them are about 30 s in all
 SILENCE = 10.0  # seconds without a byte that end an attempt; the SDK's 3 are few for a busy store
 AT_ONCE = 16  # footers that are read together from an object store
+HERE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # in the names of files that are being written
 ONE_REQUEST = 10 << 20  # bytes below which Arrow sends a file in one request, if it may open it late
 
 RESUME = "what is finished is kept, and the same command goes on"
@@ -192,7 +194,7 @@ class Folder:
 
     def _move_in(self, name: str, table: pa.Table, wait: bool) -> None:
         self.filesystem.create_dir(self.path, recursive=True)
-        temporary = Path(self.path, f".{name}.{uuid.uuid4().hex}.tmp")
+        temporary = Path(self.path, f".{name}.{HERE}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
         try:
             with pa.OSFile(str(temporary), "wb") as file:
                 pq.write_table(table, file, **_encoding(table.schema))
@@ -201,6 +203,13 @@ class Folder:
             temporary.replace(Path(self.path, name))
         finally:
             temporary.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what writers of this computer that were killed left half-written."""
+        if self.filesystem.type_name == "local":
+            for file in Path(self.path).glob(f".*.{HERE}.*.tmp"):
+                if not _is_running(int(file.name.split(".")[-3])):
+                    file.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Delete one file."""
@@ -211,6 +220,17 @@ class Folder:
         """Delete the folder with all that is in it."""
         with _asking(self, "deleted"):
             self.filesystem.delete_dir(self.path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        # A killed one that nobody has waited for answers too.
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's; or no /proc here
+        return True
 
 
 def _wait_for(file: Path) -> None:

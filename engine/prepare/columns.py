@@ -73,7 +73,7 @@ def add(
     values : what is said, by the place of the entry
     """
     entries = (
-        replace(entry, annotations={**entry.annotations, **blank, **values.get(place, {})})
+        entry._replace(annotations={**entry.annotations, **blank, **values.get(place, {})})
         for place, entry in enumerate(arranged.entries)
     )
     return replace(arranged, entries=tuple(entries), notes=(*arranged.notes, note))

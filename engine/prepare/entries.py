@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from engine.image_sets import BadImageSet, ImageSet
 from engine.prepare.names import is_picture
 from engine.prepare.sources import Member
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One picture to be.
 
     Attributes
@@ -26,7 +26,7 @@ class Entry:
     image_id: str
     member: Member
     label: int | None
-    annotations: Mapping[str, object] = field(default_factory=dict)
+    annotations: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)

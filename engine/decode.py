@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from engine.account import Spent, Stopwatch
 from engine.files import Folder
 from engine.image_sets import Shard, without_pictures
 from engine.preprocess import Pixels, Preprocess, Unreadable, all_pixels, decode
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SCRATCH_BYTES = 4 << 30
 PATIENCE = 600.0
+STAGES = ("hold", "read", "decode")  # what a task spends its time on: waiting for room on the scratch, and so on
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,18 @@ class Decoder:
         """Where this node keeps the decoded shards of the stream."""
         return _scratch_of_user() / self.stream
 
-    def __call__(self, shard: Shard) -> Path:
-        """Folder of the decoded shard."""
-        self._wait_for_room()
-        table = (Folder.of(self.data) / shard.image_set).read(shard.file)
+    def __call__(self, shard: Shard) -> tuple[Path, tuple[Spent, ...]]:
+        """Folder of the decoded shard, and what it took."""
+        watch = Stopwatch()
+        with watch.stage("hold", shard.rows):
+            self._wait_for_room()
+        with watch.stage("read", shard.rows):
+            table = (Folder.of(self.data) / shard.image_set).read(shard.file)
+        with watch.stage("decode", shard.rows):
+            folder = self._decode(shard, table)
+        return folder, tuple(watch.spent)
+
+    def _decode(self, shard: Shard, table: pa.Table) -> Path:
         pixels, errors = self._pixels(table.column("image").to_pylist(), shard.border)
         self._commit_index(shard, table, errors)
         ids = [name for name, error in zip(table.column("image_id").to_pylist(), errors, strict=True) if error is None]
@@ -147,7 +157,7 @@ class Decoded:
 
     def pixels(self, geometry: int) -> Pixels:
         """Pixels (n, h, w, 3) of the geometry of that number, mapped, not read."""
-        mapped: Pixels = np.load(self.folder / f"{geometry}.npy", mmap_mode="r")
+        mapped: Pixels = np.load(self.folder / f"{geometry}.npy", mmap_mode="c")  # torch wants what could be written to
         return mapped
 
 

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 IDENTITY = b"closerlook"
 ATTEMPTS = 7  # of a request to S3, unless AWS_MAX_ATTEMPTS says otherwise; the waits between them are about 30 s in all
 SILENCE = 10.0  # seconds without a byte that end an attempt; the SDK's 3 are few for a busy store
+FOOTER_BYTES = 64 << 10  # at the end of a file, in which the footer of nearly all of ours lies
 AT_ONCE = 16  # footers that are read together from an object store
 HERE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # in the names of files that are being written
 ONE_REQUEST = 10 << 20  # bytes below which Arrow sends a file in one request, if it may open it late
@@ -53,6 +54,14 @@ class BadStore(OSError):
     """A folder or store that cannot be used: which, why, and the next step, in one sentence without secrets."""
 
 
+class Unwritable(BadStore):
+    """One that cannot be written to: nothing can go on."""
+
+
+class Damaged(BadStore):
+    """A file that is no Parquet file, or not a whole one, as after a power cut."""
+
+
 @contextmanager
 def _asking(place: object, done: str, otherwise: str = DAMAGED) -> Iterator[None]:
     """What fails inside is a `BadStore`: this place cannot be done so; `otherwise` is what to do where nothing fits."""
@@ -63,7 +72,8 @@ def _asking(place: object, done: str, otherwise: str = DAMAGED) -> Iterator[None
         text = f"{errno.errorcode.get(number, '')} {_without_secrets(str(error).partition(chr(10))[0])}"
         fits = (f"{step}; {RESUME}" for found, step in NEXT_STEPS.items() if re.search(found, text))
         reason = os.strerror(number) if number else text.rpartition("AWS Error ")[2].partition(" (Request ID")[0]
-        raise BadStore(f"{place} cannot be {done}: {reason.strip(' .:')}. {next(fits, otherwise)}.") from error
+        kind = Unwritable if done == "written" else Damaged if isinstance(error, pa.ArrowInvalid) else BadStore
+        raise kind(f"{place} cannot be {done}: {reason.strip(' .:')}. {next(fits, otherwise)}.") from error
 
 
 def _without_secrets(text: str) -> str:
@@ -82,10 +92,11 @@ def _patient(filesystem: pafs.FileSystem, *, late: bool = True) -> pafs.FileSyst
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a file says of itself: its number of rows, and what it was made from (empty where it does not say)."""
+    """What a file says of itself: rows, what it was made from (empty where it does not say); and how large it is."""
 
     rows: int
     identity: dict[str, object]
+    bytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -152,8 +163,9 @@ class Folder:
     def footer(self, name: str) -> Footer:
         """What one file says of itself. Reads the footer only."""
         with self._opened(name) as file:
-            metadata = file.schema_arrow.metadata or {}
-            return Footer(int(file.metadata.num_rows), json.loads(metadata.get(IDENTITY, b"{}")))
+            told, facts = (file.schema_arrow.metadata or {}).get(IDENTITY, b"{}"), file.metadata
+            size = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+            return Footer(int(facts.num_rows), json.loads(told), int(size))
 
     def footers(self) -> dict[str, Footer]:
         """The footer of every file, by its name, sorted; from an object store several at once."""
@@ -163,7 +175,8 @@ class Folder:
 
     def identity(self, name: str) -> dict[str, object]:
         """What the file says that it was made from; empty where it says nothing. Reads the footer only."""
-        return self.footer(name).identity
+        found = _told(Path(self.path, name)) if self.filesystem.type_name == "local" else None
+        return self.footer(name).identity if found is None else found
 
     def rows(self, name: str) -> int:
         """Number of rows, from the footer."""
@@ -193,22 +206,29 @@ class Folder:
             file.write(content)
 
     def _move_in(self, name: str, table: pa.Table, wait: bool) -> None:
-        self.filesystem.create_dir(self.path, recursive=True)
         temporary = Path(self.path, f".{name}.{HERE}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
         try:
-            with pa.OSFile(str(temporary), "wb") as file:
+            with self._made(temporary) as file:
                 pq.write_table(table, file, **_encoding(table.schema))
             if wait:
                 _wait_for(temporary)
             temporary.replace(Path(self.path, name))
-        finally:
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
+
+    def _made(self, file: Path) -> pa.OSFile:
+        try:
+            return pa.OSFile(str(file), "wb")
+        except FileNotFoundError:
+            self.filesystem.create_dir(self.path, recursive=True)
+            return pa.OSFile(str(file), "wb")
 
     def sweep(self) -> None:
         """Delete what writers of this computer that were killed left half-written."""
         if self.filesystem.type_name == "local":
             for file in Path(self.path).glob(f".*.{HERE}.*.tmp"):
-                if not _is_running(int(file.name.split(".")[-3])):
+                if not is_running(int(file.name.split(".")[-3])):
                     file.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
@@ -222,7 +242,34 @@ class Folder:
             self.filesystem.delete_dir(self.path)
 
 
-def _is_running(process: int) -> bool:
+def _told(file: Path) -> dict[str, object] | None:
+    """Identity as its text stands in the footer of a file on a disk, five times as fast as Arrow; None to ask Arrow.
+
+    The footer is Thrift in its compact form: each text is headed by 0x18 and its length, seven bits a byte.
+    """
+    try:
+        with file.open("rb", buffering=0) as opened:
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - FOOTER_BYTES))
+            tail = opened.read()
+    except OSError:
+        return None
+    if tail[-4:] != b"PAR1":
+        return None
+    _, key, rest = tail[-8 - int.from_bytes(tail[-8:-4], "little") : -8].rpartition(
+        b"\x18" + bytes([len(IDENTITY)]) + IDENTITY + b"\x18"
+    )
+    size, shift = 0, 0
+    for place, byte in enumerate(rest):
+        size |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            text = rest[place + 1 : place + 1 + size]
+            return json.loads(text) if key and len(text) == size else None
+        shift += 7
+    return None
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this computer is at work."""
     try:
         os.kill(process, 0)
         # A killed one that nobody has waited for answers too.
@@ -247,11 +294,11 @@ def _unpickled(filesystem: pafs.FileSystem, path: str) -> Folder:
 
 
 def _encoding(schema: pa.Schema) -> dict[str, object]:
-    """How a table is written: pictures as they are, for they are compressed already, everything else compressed."""
-    others = [field.name for field in schema if not pa.types.is_binary(field.type)]
-    if len(others) == len(schema):
-        return {"compression": "zstd"}
-    return {"compression": "none", "use_dictionary": others, "write_statistics": others}
+    """How a table is written: pictures and features as they are, for they hardly shrink; everything else compressed."""
+    others = [field.name for field in schema if not (pa.types.is_binary(field.type) or pa.types.is_nested(field.type))]
+    if any(map(pa.types.is_binary, schema.types)):
+        return {"compression": "none", "use_dictionary": others, "write_statistics": others}
+    return {"compression": dict.fromkeys(others, "zstd"), "use_dictionary": others, "write_statistics": others}
 
 
 def content_digest(content: bytes) -> str:

@@ -9,7 +9,7 @@ to its end is not mistaken for a small one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
@@ -77,13 +77,14 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One Parquet file of a prepared set; `border` is the set's."""
+    """One Parquet file of a prepared set; `border` is the set's, `bytes` its size."""
 
     image_set: str
     file: str
     rows: int
     digest: str
     border: int = 0
+    bytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def read(data: Folder, name: str) -> PreparedSet:
                 f"{folder}/{file} is no shard of a prepared image set. Prepare the set with: python -m engine.prepare"
             )
         border = int(str(identity.get("border", 0)))
-        shards.append(Shard(name, file, footer.rows, str(identity["digest"]), border))
+        shards.append(Shard(name, file, footer.rows, str(identity["digest"]), border, footer.bytes))
     if not identity.get("last"):
         raise BadImageSet(
             f"Image set '{name}' in {data} was not written to its end. Delete {folder} and prepare it again."

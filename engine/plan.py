@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from engine import fetch, predictions, weights
+from engine import fetch, packs, predictions, weights
 from engine.files import Folder
 from engine.image_sets import BadImageSet, ImageSet, PreparedSet, Shard
 from engine.models import BadRequest, ModelSpec
 from engine.prepare import known
 from engine.state import State, examine, noted
-
-BYTES_PER_PARAMETER = 4
-ROOM_FOR_WORK = 0.6  # of the free memory is given to weights, the rest to activations and pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +92,11 @@ class Plan:
         if not self.absent:
             return []
         option, place = f" --weights {self.mirror}" if self.mirror else "", self.mirror or weights.hub_cache()
-        total = sum(map(_bytes, self.absent)) / 1e9
+        total = sum(map(packs.weight_bytes, self.absent)) / 1e9
         lines = [f"not at hand: {len(self.absent)} checkpoints, about {total:.1f} GB at 4 bytes a parameter"]
-        lines += [f"  {_bytes(spec) / 1e6:7,.0f} MB  {spec.name}: {weights.source(spec)}" for spec in self.absent]
+        lines += [
+            f"  {packs.weight_bytes(spec) / 1e6:7,.0f} MB  {spec.name}: {weights.source(spec)}" for spec in self.absent
+        ]
         stuck = {name for name, _ in self.failed} & {spec.name for spec in self.absent}
         when = "Fetch them first" if stuck else "They are fetched when their models are loaded; to have them before"
         return [*lines, f"{when}, into {place}: python -m engine.fetch --grid GRID{option}"]
@@ -134,7 +133,8 @@ def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[Model
         specs=tuple(state.spec for state in loaded),
         needs=_needs(prepared, loaded),
         stale=tuple(
-            f"{state.stale} stored shards of '{state.name}' are of another checkpoint or other images; shown anew."
+            f"{state.stale} stored shards of '{state.name}' are of another checkpoint or other images, or damaged; "
+            "shown anew."
             for state in loaded
             if state.stale
         ),
@@ -185,32 +185,3 @@ def _refuse_other_images(results: Folder, prepared: Sequence[PreparedSet]) -> No
                 f"{results} was made from another '{name}' ({stored[name].n_images} images, {stored[name].digest}; "
                 f"now {each.image_set.n_images}, {each.image_set.digest}). Give another folder to --results."
             )
-
-
-def packs(specs: Sequence[ModelSpec], free_bytes: int) -> tuple[tuple[ModelSpec, ...], ...]:
-    """The models in as few packs as the memory of one device allows, like image sizes together.
-
-    A model of unknown size counts as 100 million parameters. One that is larger than the device has a pack of its own.
-    """
-    room = free_bytes * ROOM_FOR_WORK
-    found: list[list[ModelSpec]] = []
-    used: list[float] = []
-    for spec in sorted(specs, key=lambda each: (_number(each, "image_size"), -_bytes(each))):
-        size = _bytes(spec)
-        place = next((number for number, taken in enumerate(used) if taken + size <= room), None)
-        if place is None:
-            found.append([spec])
-            used.append(size)
-        else:
-            found[place].append(spec)
-            used[place] += size
-    return tuple(tuple(pack) for pack in found)
-
-
-def _number(spec: ModelSpec, fact: str) -> float:
-    value = spec.facts()[fact]
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _bytes(spec: ModelSpec) -> float:
-    return (_number(spec, "params_m") or 100.0) * 1e6 * BYTES_PER_PARAMETER

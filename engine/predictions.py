@@ -154,9 +154,9 @@ def write_features(
     features: Floats,
     identity: dict[str, object],
 ) -> None:
-    """Commit what one model saw in one shard: ids (n) and features (n, d)."""
+    """Commit what one model saw in one shard: ids (n) and features (n, d). What a power cut damages is shown again."""
     table = pa.table({"image_id": pa.array(image_ids, pa.string()), "features": fixed_lists(features)})
-    (results / "features" / image_set / model).commit(shard, table, identity)
+    (results / "features" / image_set / model).commit(shard, table, identity, wait=False)
 
 
 def write_head(results: Folder, model: str, head: Head, identity: dict[str, object]) -> None:

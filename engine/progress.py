@@ -14,21 +14,46 @@ TERMINAL_SECONDS, LOG_SECONDS = 0.25, 5.0
 class Progress:
     """Use as ``with Progress("training", 26, "models") as progress: ... progress.advance(note="ViT-B-32")``.
 
-    A thread of its own redraws the line, so that it moves while a single step takes long.
+    A thread of its own redraws the line, so that it moves while a single step takes long. The time left is that of the
+    work left, at the pace since the first step was finished: what comes before it is no measure of the rest.
+
+    Parameters
+    ----------
+    work : of all steps, where they are not alike; in any unit, the one of `advance`
     """
 
-    def __init__(self, title: str, total: int, unit: str) -> None:
+    def __init__(self, title: str, total: int, unit: str, work: float = 0.0) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done, self.note = 0, ""
+        self.work, self.worked = work or float(total), 0.0
+        self._first: tuple[float, float, int] | None = None
         self._terminal = sys.stderr.isatty()
         self._started = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._redraw, daemon=True)
 
-    def advance(self, steps: int = 1, *, note: str = "") -> None:
-        """Count finished steps; the note names what was finished last."""
+    def advance(self, steps: int = 1, *, note: str = "", work: float = 0.0) -> None:
+        """Count finished steps, and the work that was in them; the note says what was finished last."""
         self.done += steps
+        self.worked += work or steps
         self.note = note or self.note
+        if self._first is None:
+            self._first = time.monotonic(), self.worked, self.done
+
+    def left(self) -> float:
+        """Seconds until the end, 0 while that cannot be told."""
+        if self._first is None:
+            return 0.0
+        since, worked, _ = self._first
+        if self.worked > worked:
+            return (time.monotonic() - since) / (self.worked - worked) * (self.work - self.worked)
+        return (time.monotonic() - self._started) / self.worked * (self.work - self.worked)
+
+    def rate(self) -> float:
+        """Steps a second since the first was finished, 0 while that cannot be told."""
+        if self._first is None or self.done == self._first[2]:
+            return 0.0
+        return (self.done - self._first[2]) / (time.monotonic() - self._first[0])
 
     def __enter__(self) -> Progress:
         self._draw()
@@ -49,14 +74,13 @@ class Progress:
             self._draw()
 
     def _draw(self) -> None:
-        seconds = time.monotonic() - self._started
-        left = seconds / self.done * (self.total - self.done) if self.done else 0.0
         filled = WIDTH * self.done // max(self.total, 1)
-        clock = f"{_clock(seconds)}" + (f", {_clock(left)} left" if 0 < self.done < self.total else "")
+        open_ended = 0 < self.done < self.total
+        clock = _clock(time.monotonic() - self._started) + (f", {_clock(self.left())} left" if open_ended else "")
         line = f"{self.title:<10} {'█' * filled}{'·' * (WIDTH - filled)} {self.done}/{self.total} {self.unit}  {clock}"
         if self.note and self.done < self.total:
             line += f"  {self.note}"
-        sys.stderr.write(f"\r\x1b[2K{line[:118]}" if self._terminal else f"{line}\n")
+        sys.stderr.write(f"\r\x1b[2K{line[:150]}" if self._terminal else f"{line}\n")
         sys.stderr.flush()
 
 

@@ -1,7 +1,7 @@
 """A pack: many model replicas on one device, loaded once, shown every shard, each writing what it saw.
 
 One pack lives in one Ray actor, but nothing here knows of Ray. A model that fails, fails alone: the others go on, and
-its reason is handed back with the receipt.
+its reason is handed back with the receipt. A store that cannot be written to is no model's fault, and is raised.
 """
 
 from __future__ import annotations
@@ -9,39 +9,49 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from engine import fetch, heads, towers
+from engine.account import Spent, Stopwatch
 from engine.decode import Decoded
 from engine.files import Folder
 from engine.image_sets import Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec
 from engine.outcomes import last_line
-from engine.predictions import PRECISION, read_head, write_features, write_head
-from engine.preprocess import Preprocess
+from engine.predictions import PRECISION, Floats, read_head, write_features, write_head
+from engine.preprocess import Pixels, Preprocess
 from engine.state import has_head, head_names, head_source
 from engine.stream import Receipt
 from engine.towers import Tower
 
 LIBRARIES = ("torch", "timm", "open_clip_torch", "pillow")
+WRITES_AHEAD = 8  # features that may wait for being written
 
 
 @dataclass
 class Pack:
     """Models on one device.
 
+    One thread computes, another writes, and whoever calls `show` brings pixels to the device meanwhile: two calls at
+    once keep it busy. A batch for which its memory is too small is halved, and so are all later ones of that model.
+
     Attributes
     ----------
     results : URI of RESULTS
     class_names : names of the models' classes, from the clean image set
     mirror : folder of weights, looked into before the hub's cache and the hub; empty for none
+    batches : number of images that each model is shown at once
     """
 
     results: str
@@ -50,26 +60,32 @@ class Pack:
     towers: dict[str, Tower] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
+    batches: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(os.cpu_count() or 1)  # Ray starts its workers with one
+        torch.backends.cudnn.allow_tf32 = False  # on by default, and no float32
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.commit = commit()
+        self.copies: Any = torch.cuda.Stream() if self.device.type == "cuda" else None
+        self.compute, self.writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self.ended: float = 0.0
+        self.code = {"versions": {name: version(name) for name in LIBRARIES}, "commit": commit()}
 
-    def free_bytes(self) -> int:
-        """Memory that models may fill: of the device, or half of what this computer has to spare."""
+    def about(self) -> tuple[str, int]:
+        """Name of the device, and the bytes that models may fill: of the device, or half of what is free here."""
         if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info()[0])
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+            return torch.cuda.get_device_name(), int(torch.cuda.mem_get_info()[0])
+        return "cpu", os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
     def drop(self) -> None:
         """Forget every model."""
         self.towers.clear()
+        self.ended = 0.0
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def load(self, spec: ModelSpec) -> Loaded:
-        """Load one model and write those of its heads that are not there."""
+    def load(self, spec: ModelSpec, batch_size: int) -> Loaded:
+        """Load one model, to be shown so many images at once, and write those of its heads that are not there."""
         try:
             found = fetch.obtain(spec, self.mirror)
             self.digests[spec.name] = found.digest
@@ -77,7 +93,7 @@ class Pack:
             width = self._write_heads(tower)
         except Exception as error:
             return Loaded(spec.name, error=last_line(error))
-        self.towers[spec.name], self.widths[spec.name] = tower, width
+        self.towers[spec.name], self.widths[spec.name], self.batches[spec.name] = tower, width, batch_size
         params_m = towers.params_m(tower)
         return Loaded(spec.name, "", found.digest, found.weights, tower.preprocess, width, params_m)
 
@@ -100,33 +116,83 @@ class Pack:
             "preprocess": str(tower.preprocess),
             "precision": PRECISION,
             "device": self.device.type,
-            "versions": {name: version(name) for name in LIBRARIES},
-            "commit": self.commit,
+            **self.code,
         }
 
     def show(self, shard: Shard, folder: str, geometries: Sequence[Preprocess], wanted: Sequence[str]) -> Receipt:
         """Show a decoded shard to the wanted models, and delete it."""
+        watch, before = Stopwatch(), dict(self.batches)
         decoded = Decoded(Path(folder))
         try:
-            ids = decoded.ids()
-            failed = []
-            for name in wanted:
-                try:
-                    self._show(self.towers[name], shard, decoded, geometries, ids)
-                except Exception as error:
-                    failed.append((name, last_line(error)))
-            return Receipt(len(ids), tuple(failed))
+            ids, views = decoded.ids(), []
+            with watch.stage("copy", shard.rows):
+                for number, geometry in enumerate(geometries):
+                    if names := [name for name in wanted if self.towers[name].preprocess == geometry]:
+                        views.append((names, self._on_device(decoded.pixels(number))))
+            failed, writing = self.compute.submit(self._forward, shard, ids, views, watch).result()
+            with watch.stage("flush", shard.rows):
+                for written in writing:
+                    watch.spent.append(written.result())
+            smaller = {name: size for name, size in self.batches.items() if size != before[name]}
+            return Receipt(len(ids), tuple(failed.items()), tuple(watch.spent), tuple(smaller.items()))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _show(
-        self, tower: Tower, shard: Shard, decoded: Decoded, geometries: Sequence[Preprocess], ids: Sequence[str]
-    ) -> None:
-        pixels = decoded.pixels(list(geometries).index(tower.preprocess))
-        # A shard of which no picture could be read is complete too: no rows, of the model's width.
-        features = tower.features(pixels) if ids else np.empty((0, self.widths[tower.spec.name]), np.float32)
-        identity = {**self._identity(tower), "image_set": shard.image_set, "shard": shard.digest}
-        write_features(Folder.of(self.results), shard.image_set, tower.spec.name, shard.file, ids, features, identity)
+    def _on_device(self, pixels: Pixels) -> torch.Tensor:
+        found = torch.from_numpy(pixels)
+        if self.copies is None:
+            return found
+        with torch.cuda.stream(self.copies):
+            found = found.pin_memory().to(self.device, non_blocking=True)
+        self.copies.synchronize()
+        return found
+
+    def _forward(
+        self, shard: Shard, ids: Sequence[str], views: Sequence[tuple[list[str], torch.Tensor]], watch: Stopwatch
+    ) -> tuple[dict[str, str], list[Future[Spent]]]:
+        """Show every view to its models; those that failed, each with its reason, and what is being written."""
+        if self.ended:
+            watch.spent.append(Spent("wait", "", time.perf_counter() - self.ended, shard.rows))
+        failed: dict[str, str] = {}
+        writing: deque[Future[Spent]] = deque()
+        for names, pixels in views:
+            for name in names:
+                try:
+                    with watch.stage("forward", shard.rows, name):
+                        features = self._features(self.towers[name], pixels)
+                except Exception as error:
+                    failed[name] = last_line(error)
+                    continue
+                if len(writing) == WRITES_AHEAD:
+                    watch.spent.append(writing.popleft().result())
+                writing.append(self.writer.submit(self._write, shard, name, ids, features))
+        self.ended = time.perf_counter()
+        return failed, list(writing)
+
+    def _features(self, tower: Tower, pixels: torch.Tensor) -> Floats:
+        name = tower.spec.name
+        if not len(pixels):  # a shard of which no picture could be read is complete too
+            return np.empty((0, self.widths[name]), np.float32)
+        while True:
+            try:
+                return tower.features(pixels, batch_size=self.batches[name])
+            except RuntimeError as error:
+                if self.batches[name] == 1 or not _is_out_of_memory(error):
+                    raise
+            # Out here, where nothing holds on to the batch that failed.
+            self.batches[name] //= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _write(self, shard: Shard, name: str, ids: Sequence[str], features: Floats) -> Spent:
+        started = time.perf_counter()
+        identity = {**self._identity(self.towers[name]), "image_set": shard.image_set, "shard": shard.digest}
+        write_features(Folder.of(self.results), shard.image_set, name, shard.file, ids, features, identity)
+        return Spent("write", "", time.perf_counter() - started, len(ids))
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def commit() -> str:

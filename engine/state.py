@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine import predictions
-from engine.files import Folder
+from engine.files import Damaged, Folder
 from engine.image_sets import PreparedSet, Shard
 from engine.models import ModelSpec
 from engine.outcomes import Outcome
@@ -101,12 +101,20 @@ def _lacking(results: Folder, prepared: Sequence[PreparedSet], model: str, check
         stored = set(folder.files())
         for shard in each.shards:
             if shard.file in stored:
-                identity = folder.identity(shard.file)
-                if (identity.get("checkpoint"), identity.get("shard")) == (checkpoint, shard.digest):
+                if _made_of(folder, shard.file) == (checkpoint, shard.digest):
                     continue
                 stale += 1
             lacking.append(shard)
     return lacking, stale
+
+
+def _made_of(folder: Folder, file: str) -> tuple[object, object] | None:
+    """Digests of the checkpoint and the shard of a stored file; None where it is damaged."""
+    try:
+        identity = folder.identity(file)
+    except Damaged:
+        return None
+    return identity.get("checkpoint"), identity.get("shard")
 
 
 def _lacks_head(results: Folder, spec: ModelSpec, checkpoint: str, class_names: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.account import Spent
 from engine.image_sets import Shard
 from engine.plan import Need
 
@@ -29,10 +30,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a pack did with one shard: images seen, and the models that failed, each with its reason."""
+    """What a pack did with one shard: images seen, the models that failed, each with its reason, and what it took.
+
+    `batches` names the models for which the device's memory was too small, with the batch size that went.
+    """
 
     images: int
     failed: tuple[tuple[str, str], ...] = ()
+    spent: tuple[Spent, ...] = ()
+    batches: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

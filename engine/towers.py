@@ -48,22 +48,22 @@ class Tower:
     std: Sequence[float]
     device: torch.device
 
-    def normalised(self, pixels: Pixels) -> torch.Tensor:
+    def normalised(self, pixels: Pixels | torch.Tensor) -> torch.Tensor:
         """Pixels (n, h, w, 3) uint8 as the library's transform hands them to the model: (n, 3, h, w) float32."""
-        batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, non_blocking=True)
+        batch = torch.as_tensor(pixels).to(self.device)
         batch = batch.permute(0, 3, 1, 2).contiguous().float().div_(255)
         mean = torch.tensor(self.mean, device=self.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=self.device).view(3, 1, 1)
         return batch.sub_(mean).div_(std)
 
-    def features(self, pixels: Pixels, *, batch_size: int = 256) -> Floats:
-        """Features (n, d) float32 of pixels (n, h, w, 3)."""
+    def features(self, pixels: Pixels | torch.Tensor, *, batch_size: int = 32) -> Floats:
+        """Features (n, d) float32 of pixels (n, h, w, 3), which may lie on the tower's device already."""
         with torch.inference_mode():
             parts = [
-                self.embed(self.normalised(pixels[start : start + batch_size])).float().cpu()
+                self.embed(self.normalised(pixels[start : start + batch_size])).float()
                 for start in range(0, len(pixels), batch_size)
             ]
-        features: Floats = torch.cat(parts).numpy()
+            features: Floats = torch.cat(parts).cpu().numpy()
         return features
 
 

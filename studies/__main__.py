@@ -20,8 +20,8 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from engine import grid, image_sets, ledger, models, plan, predictions
-from engine.files import BadStore
+from engine import account, grid, image_sets, ledger, models, passes, plan, predictions
+from engine.files import BadStore, Unwritable
 from engine.image_sets import PreparedSet
 from engine.models import BadRequest
 from engine.predictions import Folder, IncompleteRecord
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(asked)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, Unwritable) else 2
     except KeyboardInterrupt:
         print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
@@ -92,6 +92,10 @@ def _plan(asked: argparse.Namespace) -> tuple[plan.Plan, tuple[PreparedSet, ...]
     for sentence in todo.notes():
         print(f"note: {sentence}", file=sys.stderr)
     print(todo.summary(), file=sys.stderr)
+    if asked.plan and todo.specs:
+        machine = passes.here()
+        known = account.measured(Folder.of(asked.results), machine.device)
+        print(passes.forecast(todo, machine, known), file=sys.stderr)
     return todo, prepared
 
 

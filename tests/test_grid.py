@@ -55,7 +55,7 @@ def test_what_is_shown_is_there_once_and_a_second_run_does_nothing(world: Path, 
     _, errors = _show(world, tmp_path, names)
     assert errors == {"resnet18.one": "", "ViT.two": ""}
     before = {file: file.read_bytes() for file in tmp_path.rglob("*.parquet")}
-    assert len(before) == 1 + 3 + 5 + 2 * 7, "models, indices, heads, shards"
+    assert len(before) == 1 + 3 + 5 + 2 * 7 + 1, "models, indices, heads, shards, and where the time went"
     for name in names:
         record = Record.of(Folder.of(tmp_path), name)
         assert [len(record.predictions(each.name)) for each in record.image_sets] == [24, 12, 10]
@@ -84,7 +84,9 @@ def test_a_changed_checkpoint_is_shown_anew_and_said(world: Path, tmp_path: Path
     shutil.copytree(world / "data", other / "data")
     small.save_timm(other / "resnet18.one", seed=5)
     todo, _ = _show(other, tmp_path / "r", {"resnet18.one": "timm"})
-    assert todo.stale == ("7 stored shards of 'resnet18.one' are of another checkpoint or other images; shown anew.",)
+    assert todo.stale == (
+        "7 stored shards of 'resnet18.one' are of another checkpoint or other images, or damaged; shown anew.",
+    )
     new = Record.of(Folder.of(tmp_path / "r"), "resnet18.one").predictions("colours").logits
     assert np.abs(new - old).max() > 0.01
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import small
 
-from engine import image_sets, models, plan
+from engine import image_sets, models, packs, plan
 from engine.files import Folder
 from engine.image_sets import BadImageSet
 from engine.models import BadRequest
+from engine.packs import Machine
 from engine.prepare import known
 
 
@@ -92,11 +94,16 @@ def _specs(folder: Path, sizes: dict[str, tuple[int, float]]) -> tuple[models.Mo
 
 def test_packs_are_few_and_fit(tmp_path: Path) -> None:
     specs = _specs(tmp_path, {"a": (224, 80), "b": (384, 300), "c": (224, 90), "d": (384, 60), "e": (224, 20)})
-    free = int(200e6 * plan.BYTES_PER_PARAMETER / plan.ROOM_FOR_WORK)
-    packs = plan.packs(specs, free)
-    assert [[spec.name for spec in pack] for pack in packs] == [["c", "a", "e"], ["b"], ["d"]]
-    assert sorted(spec.name for pack in plan.packs(specs, 10**12) for spec in pack) == list("abcde")
-    assert len(plan.packs(specs, 10**12)) == 1
+    machine = Machine("cpu", 1, int(2.5e9), 2)
+    found = packs.pack(specs, machine)
+    assert [[spec.name for spec in each] for each in found] == [["c", "a", "e", "d"], ["b"]]
+    for each in found:
+        work = max(packs.batch_size(spec, machine) * packs.activation_bytes(spec) for spec in each)
+        assert sum(map(packs.weight_bytes, each)) + work <= packs.HEADROOM * machine.free_bytes
+    assert sorted(
+        spec.name for each in packs.pack(specs, replace(machine, free_bytes=10**12)) for spec in each
+    ) == list("abcde")
+    assert len(packs.pack(specs, replace(machine, free_bytes=10**12))) == 1
 
 
 def test_other_results_and_other_images_are_refused(world: Path) -> None:

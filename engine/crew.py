@@ -1,0 +1,214 @@
+"""The actors that hold a pack of models, one per device, and the shards that reach them; on Ray.
+
+Ray Data decodes each shard once and streams descriptors; long-lived actors show it to their models and commit what they
+saw.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from engine import packs
+from engine.account import Account, Measured, Spent
+from engine.decode import STAGES, Decoder, put_down, take_away
+from engine.files import Unwritable
+from engine.image_sets import Shard
+from engine.ledger import Loaded
+from engine.models import ModelSpec
+from engine.outcomes import Outcome, last_line
+from engine.packs import Machine
+from engine.plan import Need
+from engine.preprocess import Preprocess
+from engine.progress import Progress
+from engine.stream import Answer, Arrival, Receipt
+
+CALLS_AT_ONCE = 2  # of an actor: pixels are brought to the device for one while the other computes
+
+
+def outcome(name: str, reference: Any) -> Outcome[Any]:
+    """What came of one remote call."""
+    import ray
+
+    try:
+        return Outcome(name, ray.get(reference))
+    except ray.exceptions.RayTaskError as error:
+        return Outcome(name, error=last_line(error))
+    except ray.exceptions.RayError as error:
+        return Outcome(name, error=f"its worker died ({last_line(error)})")
+
+
+class Crew:
+    """The actors that hold the pack: one per GPU, or one per node where there is none.
+
+    An actor that dies is replaced, and the replacement loads the pack again. None is given work before it has answered.
+    """
+
+    def __init__(self, given: tuple[str, tuple[str, ...], str], progress: Progress) -> None:
+        self.given, self.progress = given, progress  # what a Pack is made of
+        self.account = Account()
+        self.seen: Callable[[Need], object] = id
+        self.pack: dict[ModelSpec, int] = {}
+        self.geometries: tuple[Preprocess, ...] = ()
+        self.nodes: dict[Any, str] = {}
+        self.busy: dict[Any, tuple[Any, Need]] = {}
+
+    @property
+    def actors(self) -> int:
+        """Number of actors."""
+        return len(self.nodes)
+
+    @property
+    def at_work(self) -> int:
+        """Number of shards that were given and not collected."""
+        return len(self.busy)
+
+    def start(self) -> Machine:
+        """Start the actors; what there is to work with, a device being as small as the smallest."""
+        import ray
+
+        self.gpus = int(ray.cluster_resources().get("GPU", 0))
+        nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        actors = [self._hire() for _ in range(self.gpus or len(nodes))]
+        self.nodes = dict(zip(actors, ray.get([actor.node.remote() for actor in actors]), strict=True))
+        about = ray.get([actor.about.remote() for actor in actors])
+        cores = int(ray.cluster_resources().get("CPU", 1)) if "RAY_ADDRESS" in os.environ else os.cpu_count() or 1
+        return Machine(about[0][0], len(actors), min(free for _, free in about), cores)
+
+    def _hire(self) -> Any:
+        import ray
+
+        from engine.show import Pack
+
+        class Member(Pack):
+            def node(self) -> str:
+                return str(ray.get_runtime_context().get_node_id())
+
+        remote: Any = ray.remote(Member)
+        # No CPU is held, so that decoding is never starved; no restarts, so that a shard which kills is noticed here.
+        options = {"num_cpus": 0, "num_gpus": min(1, self.gpus), "max_restarts": 0, "scheduling_strategy": "SPREAD"}
+        return remote.options(**options, max_concurrency=CALLS_AT_ONCE).remote(*self.given)
+
+    def load(self, pack: Sequence[ModelSpec], machine: Machine, known: Measured) -> list[Loaded]:
+        """Load the pack in every actor; what each model turned out to be. One that kills its actor is left out."""
+        import ray
+
+        self.pack, self.account = {}, Account(machine.device)
+        ray.get([actor.drop.remote() for actor in self.nodes])
+        found = []
+        for spec in pack:
+            self.progress.note, started = f"loading {spec.name}", time.perf_counter()
+            size = known.batches.get(spec.name, packs.batch_size(spec, machine))
+            asked = {actor: actor.load.remote(spec, size) for actor in self.nodes}
+            outcomes = {actor: outcome(spec.name, reference) for actor, reference in asked.items()}
+            for actor, each in outcomes.items():
+                if each.value is None:
+                    self.replace(actor)
+            answers = [each.value or Loaded(spec.name, error=each.error) for each in outcomes.values()]
+            found.append(next((answer for answer in answers if answer.error), answers[0]))
+            self.account.add([Spent("load", spec.name, time.perf_counter() - started, 0)])
+            if not found[-1].error:
+                self.pack[spec] = size
+        self.account.batches = {spec.name: size for spec, size in self.pack.items()}
+        return found
+
+    def replace(self, dead: Any) -> None:
+        """Put a new actor, with the pack, in the place of one that died."""
+        import ray
+
+        if self.nodes.pop(dead, None) is None:
+            return
+        actor = self._hire()
+        ray.get(
+            [actor.load.remote(spec, self.account.batches.get(spec.name, size)) for spec, size in self.pack.items()]
+        )
+        self.nodes[actor] = ray.get(actor.node.remote())
+
+    def give(self, need: Need, arrival: Arrival) -> None:
+        """Hand a decoded shard to the actor that has least to do, on the shard's own node where there is a choice."""
+        load = Counter(actor for actor, _ in self.busy.values())
+        actor = min(self.nodes, key=lambda each: (load[each], self.nodes[each] != arrival.node))
+        here = self.nodes[actor]
+        folder: Any = arrival.folder if here == arrival.node else _moved(arrival.folder, arrival.node, here)
+        reference = actor.show.remote(need.shard, folder, self.geometries, need.models)
+        self.busy[reference] = (actor, need)
+
+    def collect(self) -> Answer:
+        """Wait for one shard that was given.
+
+        Raises
+        ------
+        Unwritable : where RESULTS cannot be written to
+        """
+        import ray
+
+        ready, _ = ray.wait(list(self.busy), num_returns=1)
+        actor, need = self.busy.pop(ready[0])
+        try:
+            receipt: Receipt = ray.get(ready[0])
+        except ray.exceptions.RayTaskError as error:  # first: the shard's fault, the actor lives
+            if isinstance(error.cause, Unwritable):
+                raise error.cause from None
+            return Answer(need, None, last_line(error))
+        except ray.exceptions.RayError as error:
+            self.replace(actor)
+            return Answer(need, None, f"its worker died ({last_line(error)})")
+        self.account.add(receipt.spent)
+        self.account.batches |= dict(receipt.batches)
+        self.seen(need)
+        return Answer(need, receipt)
+
+    def settle(self) -> None:
+        """Let the actors finish the shard in hand, as after Ctrl-C."""
+        import ray
+
+        if self.busy:
+            ray.wait(list(self.busy), num_returns=len(self.busy), timeout=10)
+            self.busy.clear()
+
+
+def decoded(decoder: Decoder, account: Account, shards: Sequence[Shard]) -> Iterator[Arrival]:
+    """The shards as they come from Ray Data.
+
+    Raises
+    ------
+    Unwritable : where RESULTS cannot be written to
+    """
+    import ray.data
+
+    def decode(row: dict[str, Any]) -> dict[str, Any]:
+        found = {"place": row["place"], "folder": "", "error": "", "unwritable": "", **dict.fromkeys(STAGES, 0.0)}
+        found["node"] = ray.get_runtime_context().get_node_id()
+        try:
+            folder, spent = decoder(shards[int(row["place"])])
+            return {**found, "folder": str(folder), **{each.stage: each.seconds for each in spent}}
+        except Unwritable as error:
+            return {**found, "unwritable": str(error)}
+        except Exception as error:
+            return {**found, "error": last_line(error)}
+
+    tables = [pa.table({"place": [place]}) for place in range(len(shards))]
+    for row in ray.data.from_arrow(tables).map(decode, num_cpus=1).iter_rows():
+        if row["unwritable"]:
+            raise Unwritable(row["unwritable"])
+        images = shards[int(row["place"])].rows
+        account.add(Spent(stage, "", float(row[stage]), images) for stage in STAGES if row["folder"])
+        yield Arrival(int(row["place"]), str(row["folder"]), str(row["node"]), str(row["error"]))
+
+
+def _moved(folder: str, source: str, target: str) -> Any:
+    """A decoded shard brought from one node to another, through the object store; a reference to its folder there."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def on(node: str) -> dict[str, Any]:
+        return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+    read: Any = ray.remote(**on(source))(take_away)
+    write: Any = ray.remote(**on(target))(put_down)
+    return write.remote(folder, read.remote(folder))

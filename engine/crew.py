@@ -32,12 +32,13 @@ CALLS_AT_ONCE = 2  # of an actor: pixels are brought to the device for one while
 
 
 def outcome(name: str, reference: Any) -> Outcome[Any]:
-    """What came of one remote call."""
+    """What came of one remote call; `Unwritable` is raised, for it is nobody's fault alone."""
     import ray
 
     try:
         return Outcome(name, ray.get(reference))
     except ray.exceptions.RayTaskError as error:
+        _raise_unwritable(error)
         return Outcome(name, error=last_line(error))
     except ray.exceptions.RayError as error:
         return Outcome(name, error=f"its worker died ({last_line(error)})")
@@ -152,8 +153,7 @@ class Crew:
         try:
             receipt: Receipt = ray.get(ready[0])
         except ray.exceptions.RayTaskError as error:  # first: the shard's fault, the actor lives
-            if isinstance(error.cause, Unwritable):
-                raise error.cause from None
+            _raise_unwritable(error)
             return Answer(need, None, last_line(error))
         except ray.exceptions.RayError as error:
             self.replace(actor)
@@ -170,6 +170,11 @@ class Crew:
         if self.busy:
             ray.wait(list(self.busy), num_returns=len(self.busy), timeout=10)
             self.busy.clear()
+
+
+def _raise_unwritable(error: Any) -> None:
+    if isinstance(error.cause, Unwritable):
+        raise error.cause from None
 
 
 def decoded(decoder: Decoder, account: Account, shards: Sequence[Shard]) -> Iterator[Arrival]:

@@ -24,7 +24,7 @@ import torch
 from engine import fetch, heads, towers
 from engine.account import Spent, Stopwatch
 from engine.decode import Decoded
-from engine.files import Folder
+from engine.files import Folder, Unwritable
 from engine.image_sets import Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec
@@ -91,6 +91,8 @@ class Pack:
             self.digests[spec.name] = found.digest
             tower = towers.load(spec, self.device, found.path)
             width = self._write_heads(tower)
+        except Unwritable:
+            raise
         except Exception as error:
             return Loaded(spec.name, error=last_line(error))
         self.towers[spec.name], self.widths[spec.name], self.batches[spec.name] = tower, width, batch_size

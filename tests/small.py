@@ -99,20 +99,25 @@ def save_timm(
 
 
 def save_open_clip(folder: Path, *, seed: int = 0, size: int = 32, logit_bias: float | None = None) -> None:
-    """A CLIP with random weights, as a folder that open_clip loads."""
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(seed)
-    model_cfg = {
+    """A small CLIP with random weights, as a folder that open_clip loads."""
+    model_cfg: dict[str, Any] = {
         "embed_dim": 24,
         "vision_cfg": {"image_size": size, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
         "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
     }
     if logit_bias is not None:
         model_cfg["init_logit_bias"] = logit_bias
-    model = open_clip.CLIP(**model_cfg)  # type: ignore[arg-type]
+    save_clip(folder, model_cfg, seed=seed)
+
+
+def save_clip(folder: Path, model_cfg: dict[str, Any], *, seed: int = 0) -> None:
+    """A CLIP of one of open_clip's model configurations, with random weights, as a folder that open_clip loads."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(seed)
+    model = open_clip.CLIP(**model_cfg)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     preprocess = {
@@ -121,6 +126,7 @@ def save_open_clip(folder: Path, *, seed: int = 0, size: int = 32, logit_bias: f
         "interpolation": "bicubic",
         "resize_mode": "shortest",
     }
+    size = model_cfg["vision_cfg"]["image_size"]
     config = {"model_cfg": model_cfg, "preprocess_cfg": {"size": size, "mode": "RGB", **preprocess}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
 

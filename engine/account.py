@@ -2,7 +2,7 @@
 
 ::
 
-    RESULTS/runs/<start>-<id>.parquet    device, stage, model, seconds, images, batch_size; one file per pack and run
+    RESULTS/runs/<start>-<id>.parquet    device, stage, model, seconds, images, batch_size, drift; one a pack and run
 
 Stages of a node's decoding tasks: ``read``, ``decode`` (with every resize), ``hold`` (scratch was full). Stages of an
 actor: ``load``, ``wait`` (nothing was decoded yet), ``copy`` (pixels to the device), ``forward``, ``write`` (commits,
@@ -59,10 +59,12 @@ class Account:
     ----------
     device : name of the devices that hold the pack
     batches : images at once that each model was shown in the end
+    drift : what the precision changed, as a part of a model's largest feature, where it was not float32
     """
 
     device: str = ""
     batches: dict[str, int] = field(default_factory=dict)
+    drift: dict[str, float] = field(default_factory=dict)
     seconds: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     images: Counter[tuple[str, str]] = field(default_factory=Counter)
     name: str = field(default_factory=lambda: f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}")
@@ -89,7 +91,11 @@ class Account:
     def summary(self) -> str:
         """Where the time went, in a line."""
         shares = [f"{stage} {self.total(stage):.1f} s" for stage in ("load", *DECODING, "wait", *SHOWING)]
-        return f"{', '.join(shares)}; held up by: {self.bottleneck() or 'nothing'}"
+        text = f"{', '.join(shares)}; held up by: {self.bottleneck() or 'nothing'}"
+        if self.drift:
+            most = max(self.drift, key=lambda name: self.drift[name])
+            text += f"; the precision changed features by at most {self.drift[most]:.1e} of the largest, in '{most}'"
+        return text
 
     def commit(self, results: Folder) -> None:
         """Keep it in RESULTS, where anything was spent."""
@@ -101,6 +107,7 @@ class Account:
                 "seconds": seconds,
                 "images": self.images[stage, model],
                 "batch_size": self.batches.get(model) if stage == "forward" else None,
+                "drift": self.drift.get(model) if stage == "forward" else None,
             }
             for (stage, model), seconds in sorted(self.seconds.items())
         ]
@@ -110,7 +117,7 @@ class Account:
 
 SCHEMA = pa.schema({
     "device": pa.string(), "stage": pa.string(), "model": pa.string(),
-    "seconds": pa.float64(), "images": pa.int64(), "batch_size": pa.int64(),
+    "seconds": pa.float64(), "images": pa.int64(), "batch_size": pa.int64(), "drift": pa.float64(),
 })  # fmt: skip
 
 

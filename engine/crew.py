@@ -50,7 +50,7 @@ class Crew:
     An actor that dies is replaced, and the replacement loads the pack again. None is given work before it has answered.
     """
 
-    def __init__(self, given: tuple[str, tuple[str, ...], str], progress: Progress) -> None:
+    def __init__(self, given: tuple[str, tuple[str, ...], str, str, bool], progress: Progress) -> None:
         self.given, self.progress = given, progress  # what a Pack is made of
         self.account = Account()
         self.seen: Callable[[Need], object] = id
@@ -160,6 +160,7 @@ class Crew:
             return Answer(need, None, f"its worker died ({last_line(error)})")
         self.account.add(receipt.spent)
         self.account.batches |= dict(receipt.batches)
+        self.account.drift |= dict(receipt.drift)
         self.seen(need)
         return Answer(need, receipt)
 

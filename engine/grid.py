@@ -133,7 +133,8 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
     accounts: list[Account] = []
     failed, lost, shown = dict(todo.failed), dict[str, str](), Counter[str]()
     with lock.alone(store), Progress("showing", todo.images, "images") as progress:
-        crew = Crew((results, plan.clean_set(prepared).class_names, todo.mirror), progress)
+        given = results, plan.clean_set(prepared).class_names, todo.mirror, todo.precision, todo.half
+        crew = Crew(given, progress)
         machine = crew.start()
         known = measured(store, machine.device)
         rounds = passes(todo, machine, known)

@@ -12,7 +12,6 @@ from engine import predictions
 from engine.files import Folder
 from engine.image_sets import PreparedSet
 from engine.models import ModelSpec
-from engine.predictions import PRECISION
 from engine.preprocess import Preprocess
 from engine.weights import duplicates
 
@@ -30,6 +29,7 @@ class Loaded:
     preprocess: Preprocess | None = None
     width: int = 0
     params_m: float | None = None
+    precision: str = ""
 
 
 def note_models(results: Folder, pack: Sequence[ModelSpec], loaded: Sequence[Loaded]) -> None:
@@ -42,7 +42,7 @@ def note_models(results: Folder, pack: Sequence[ModelSpec], loaded: Sequence[Loa
             "duplicate_of": "",
             "preprocess": str(found.preprocess),
             "width": found.width,
-            "precision": PRECISION,
+            "precision": found.precision,
         }
         for spec, found in zip(pack, loaded, strict=True)
         if not found.error

@@ -13,6 +13,7 @@ from engine import fetch, packs, predictions, weights
 from engine.files import Folder
 from engine.image_sets import BadImageSet, ImageSet, PreparedSet, Shard
 from engine.models import BadRequest, ModelSpec
+from engine.predictions import PRECISIONS
 from engine.prepare import known
 from engine.state import State, examine, noted
 
@@ -44,6 +45,8 @@ class Plan:
     away : names of complete models whose checkpoint is not at hand
     duplicates : (model, the first model of the grid with the same weights)
     mirror : folder of weights, empty for none
+    precision : of the forward pass
+    half : whether features are kept in half the bytes
     unprepared : a sentence about the known image sets that DATA lacks; empty where it lacks none
     """
 
@@ -57,6 +60,8 @@ class Plan:
     away: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
     mirror: str = ""
+    precision: str = PRECISIONS[0]
+    half: bool = False
     unprepared: str = ""
 
     @property
@@ -116,7 +121,15 @@ def clean_set(prepared: Sequence[PreparedSet]) -> ImageSet:
     return clean[0]
 
 
-def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[ModelSpec], mirror: str = "") -> Plan:
+def make(
+    results: Folder,
+    prepared: Sequence[PreparedSet],
+    specs: Sequence[ModelSpec],
+    mirror: str = "",
+    precision: str = PRECISIONS[0],
+    *,
+    half: bool = False,
+) -> Plan:
     """What the grid lacks in RESULTS; weights are looked for in the mirror folder too, where one is named.
 
     Raises
@@ -126,15 +139,15 @@ def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[Model
     refuse_other_grid(results, specs)
     _refuse_other_images(results, prepared)
     clean = clean_set(prepared)
-    states = examine(results, prepared, specs, mirror, clean.class_names)
+    states = examine(results, prepared, specs, mirror, clean.class_names, precision)
     failed = _failed(states, mirror)
     loaded = [state for state in states if state.due and state.name not in failed]
     return Plan(
         specs=tuple(state.spec for state in loaded),
         needs=_needs(prepared, loaded),
         stale=tuple(
-            f"{state.stale} stored shards of '{state.name}' are of another checkpoint or other images, or damaged; "
-            "shown anew."
+            f"{state.stale} stored shards of '{state.name}' are of another checkpoint, precision or images, or "
+            "damaged; shown anew."
             for state in loaded
             if state.stale
         ),
@@ -145,6 +158,8 @@ def make(results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[Model
         away=tuple(state.name for state in states if not state.due and state.checkpoint.value is None),
         duplicates=tuple(weights.duplicates({state.name: state.weights for state in states}).items()),
         mirror=mirror,
+        precision=precision,
+        half=half,
         unprepared=known.missing([each.image_set.name for each in prepared]) if clean.name == known.CLEAN else "",
     )
 

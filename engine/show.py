@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -29,13 +30,14 @@ from engine.image_sets import Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec
 from engine.outcomes import last_line
-from engine.predictions import PRECISION, Floats, read_head, write_features, write_head
+from engine.predictions import PRECISIONS, Floats, read_head, write_features, write_head
 from engine.preprocess import Pixels, Preprocess
 from engine.state import has_head, head_names, head_source
 from engine.stream import Receipt
 from engine.towers import Tower
 
 LIBRARIES = ("torch", "timm", "open_clip_torch", "pillow")
+FEW = 8  # images by which it is measured what a precision changes
 WRITES_AHEAD = 8  # features that may wait for being written
 
 
@@ -51,20 +53,24 @@ class Pack:
     results : URI of RESULTS
     class_names : names of the models' classes, from the clean image set
     mirror : folder of weights, looked into before the hub's cache and the hub; empty for none
+    precision : of the forward pass; heads are always made in float32
+    half : whether features are kept in half the bytes
     batches : number of images that each model is shown at once
     """
 
     results: str
     class_names: tuple[str, ...]
     mirror: str = ""
+    precision: str = PRECISIONS[0]
+    half: bool = False
     towers: dict[str, Tower] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
     batches: dict[str, int] = field(default_factory=dict)
+    drift: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         torch.set_num_threads(os.cpu_count() or 1)  # Ray starts its workers with one
-        torch.backends.cudnn.allow_tf32 = False  # on by default, and no float32
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.copies: Any = torch.cuda.Stream() if self.device.type == "cuda" else None
         self.compute, self.writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
@@ -90,14 +96,15 @@ class Pack:
             found = fetch.obtain(spec, self.mirror)
             self.digests[spec.name] = found.digest
             tower = towers.load(spec, self.device, found.path)
-            width = self._write_heads(tower)
+            with _computing(PRECISIONS[0], self.device.type):
+                width = self._write_heads(tower)
         except Unwritable:
             raise
         except Exception as error:
             return Loaded(spec.name, error=last_line(error))
         self.towers[spec.name], self.widths[spec.name], self.batches[spec.name] = tower, width, batch_size
         params_m = towers.params_m(tower)
-        return Loaded(spec.name, "", found.digest, found.weights, tower.preprocess, width, params_m)
+        return Loaded(spec.name, "", found.digest, found.weights, tower.preprocess, width, params_m, self.precision)
 
     def _write_heads(self, tower: Tower) -> int:
         spec, results, width = tower.spec, Folder.of(self.results), 0
@@ -116,7 +123,7 @@ class Pack:
             "model": tower.spec.name,
             "checkpoint": self.digests[tower.spec.name],
             "preprocess": str(tower.preprocess),
-            "precision": PRECISION,
+            "precision": self.precision,
             "device": self.device.type,
             **self.code,
         }
@@ -136,7 +143,8 @@ class Pack:
                 for written in writing:
                     watch.spent.append(written.result())
             smaller = {name: size for name, size in self.batches.items() if size != before[name]}
-            return Receipt(len(ids), tuple(failed.items()), tuple(watch.spent), tuple(smaller.items()))
+            told = tuple(watch.spent), tuple(smaller.items()), tuple(self.drift.items())
+            return Receipt(len(ids), tuple(failed.items()), *told)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -162,6 +170,7 @@ class Pack:
                 try:
                     with watch.stage("forward", shard.rows, name):
                         features = self._features(self.towers[name], pixels)
+                    self._note_drift(name, pixels[:FEW], features[:FEW])
                 except Exception as error:
                     failed[name] = last_line(error)
                     continue
@@ -177,7 +186,8 @@ class Pack:
             return np.empty((0, self.widths[name]), np.float32)
         while True:
             try:
-                return tower.features(pixels, batch_size=self.batches[name])
+                with _computing(self.precision, self.device.type):
+                    return tower.features(pixels, batch_size=self.batches[name])
             except RuntimeError as error:
                 if self.batches[name] == 1 or not _is_out_of_memory(error):
                     raise
@@ -186,11 +196,28 @@ class Pack:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def _note_drift(self, name: str, pixels: torch.Tensor, features: Floats) -> None:
+        """What the precision changes, as a part of the largest feature; seen once for each model."""
+        if self.precision != PRECISIONS[0] and name not in self.drift and len(pixels):
+            with _computing(PRECISIONS[0], self.device.type):
+                exact = self.towers[name].features(pixels)
+            self.drift[name] = float(np.abs(features - exact).max() / np.abs(exact).max())
+
     def _write(self, shard: Shard, name: str, ids: Sequence[str], features: Floats) -> Spent:
         started = time.perf_counter()
         identity = {**self._identity(self.towers[name]), "image_set": shard.image_set, "shard": shard.digest}
-        write_features(Folder.of(self.results), shard.image_set, name, shard.file, ids, features, identity)
+        write_features(
+            Folder.of(self.results), shard.image_set, name, shard.file, ids, features, identity, half=self.half
+        )
         return Spent("write", "", time.perf_counter() - started, len(ids))
+
+
+@contextmanager
+def _computing(precision: str, device: str) -> Iterator[None]:
+    # TF32 is on by default in cuDNN, and is no float32.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -53,7 +53,12 @@ class State:
 
 
 def examine(
-    results: Folder, prepared: Sequence[PreparedSet], specs: Sequence[ModelSpec], mirror: str, names: Sequence[str]
+    results: Folder,
+    prepared: Sequence[PreparedSet],
+    specs: Sequence[ModelSpec],
+    mirror: str,
+    names: Sequence[str],
+    precision: str,
 ) -> tuple[State, ...]:
     """The state of every model.
 
@@ -61,6 +66,7 @@ def examine(
     ----------
     mirror : folder of weights, empty for none
     names : of the classes
+    precision : of the forward pass; what was shown in another one does not count
     """
     digests, known = noted(results, "digest"), noted(results, "weights")
     found = []
@@ -68,7 +74,7 @@ def examine(
         shown = digests.get(spec.name, "")
         digest = outcome.value.digest if outcome.value else shown
         weights = outcome.value.weights if outcome.value else known.get(spec.name, "")
-        lacking, stale = _lacking(results, prepared, spec.name, digest)
+        lacking, stale = _lacking(results, prepared, spec.name, digest, precision)
         due = not digest or digest != shown or bool(lacking) or _lacks_head(results, spec, digest, names)
         found.append(State(spec, outcome, weights, tuple(lacking), stale, due))
     return tuple(found)
@@ -93,7 +99,9 @@ def head_source(checkpoint: str, head: str, class_names: Sequence[str]) -> str:
     return digest(checkpoint, head, *PROMPTS.get(head, ()), *class_names)
 
 
-def _lacking(results: Folder, prepared: Sequence[PreparedSet], model: str, checkpoint: str) -> tuple[list[Shard], int]:
+def _lacking(
+    results: Folder, prepared: Sequence[PreparedSet], model: str, checkpoint: str, precision: str
+) -> tuple[list[Shard], int]:
     """Shards that the model has not been shown, and how many stored files do not fit."""
     lacking, stale = [], 0
     for each in prepared:
@@ -101,20 +109,20 @@ def _lacking(results: Folder, prepared: Sequence[PreparedSet], model: str, check
         stored = set(folder.files())
         for shard in each.shards:
             if shard.file in stored:
-                if _made_of(folder, shard.file) == (checkpoint, shard.digest):
+                if _made_of(folder, shard.file) == (checkpoint, shard.digest, precision):
                     continue
                 stale += 1
             lacking.append(shard)
     return lacking, stale
 
 
-def _made_of(folder: Folder, file: str) -> tuple[object, object] | None:
-    """Digests of the checkpoint and the shard of a stored file; None where it is damaged."""
+def _made_of(folder: Folder, file: str) -> tuple[object, ...] | None:
+    """Digests of the checkpoint and the shard of a stored file, and its precision; None where it is damaged."""
     try:
         identity = folder.identity(file)
     except Damaged:
         return None
-    return identity.get("checkpoint"), identity.get("shard")
+    return identity.get("checkpoint"), identity.get("shard"), identity.get("precision")
 
 
 def _lacks_head(results: Folder, spec: ModelSpec, checkpoint: str, class_names: Sequence[str]) -> bool:

@@ -32,13 +32,15 @@ class Arrival:
 class Receipt:
     """What a pack did with one shard: images seen, the models that failed, each with its reason, and what it took.
 
-    `batches` names the models for which the device's memory was too small, with the batch size that went.
+    `batches` names the models for which the device's memory was too small, with the batch size that went; `drift` what
+    the precision changes, as a part of a model's largest feature, where it is not float32.
     """
 
     images: int
     failed: tuple[tuple[str, str], ...] = ()
     spent: tuple[Spent, ...] = ()
     batches: tuple[tuple[str, int], ...] = ()
+    drift: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

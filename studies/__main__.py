@@ -53,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", metavar="RESULTS", help="folder or URI that is written to")
     parser.add_argument("--model", metavar="NAME", action="append", default=[], help="only this model; may be repeated")
     parser.add_argument("--weights", metavar="DIR", help="mirror folder of weights, before the cache of the hub")
+    parser.add_argument(
+        "--precision",
+        choices=predictions.PRECISIONS,
+        default=predictions.PRECISIONS[0],
+        help="of the forward passes; what was shown in another one is shown anew",
+    )
+    parser.add_argument("--half", action="store_true", help="keep features in half the bytes, as row-centred float16")
     parser.add_argument("--plan", action="store_true", help="say what would be shown, and stop")
     parser.add_argument("--list", action="store_true", help="list studies, image sets and models, and stop")
     return parser
@@ -87,7 +94,8 @@ def _plan(asked: argparse.Namespace) -> tuple[plan.Plan, tuple[PreparedSet, ...]
     every = models.read_grid(asked.grid or models.OUR_GRID)
     prepared = tuple(image_sets.read_all(Folder.of(asked.data)))
     mirror = str(Path(asked.weights).resolve()) if asked.weights else ""
-    todo = plan.make(Folder.of(asked.results), prepared, models.select(every, asked.model), mirror)
+    chosen = models.select(every, asked.model)
+    todo = plan.make(Folder.of(asked.results), prepared, chosen, mirror, asked.precision, half=asked.half)
     ledger.refresh_models(Folder.of(asked.results), every)
     for sentence in todo.notes():
         print(f"note: {sentence}", file=sys.stderr)

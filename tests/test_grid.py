@@ -85,7 +85,7 @@ def test_a_changed_checkpoint_is_shown_anew_and_said(world: Path, tmp_path: Path
     small.save_timm(other / "resnet18.one", seed=5)
     todo, _ = _show(other, tmp_path / "r", {"resnet18.one": "timm"})
     assert todo.stale == (
-        "7 stored shards of 'resnet18.one' are of another checkpoint or other images, or damaged; shown anew.",
+        "7 stored shards of 'resnet18.one' are of another checkpoint, precision or images, or damaged; shown anew.",
     )
     new = Record.of(Folder.of(tmp_path / "r"), "resnet18.one").predictions("colours").logits
     assert np.abs(new - old).max() > 0.01

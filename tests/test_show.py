@@ -44,7 +44,7 @@ def _decoded(root: Path, results: Path, pack: Pack) -> tuple[Shard, Path, Decode
 
 def _shown(results: Path, model: str) -> np.ndarray:
     table = (Folder.of(results) / "features/colours" / model).read("00000.parquet")
-    return predictions._matrix(table.column("features"))
+    return predictions._features(table)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_remembered(world: Path, tmp_path: Path) -> None:
@@ -95,3 +95,28 @@ def test_a_store_that_cannot_be_written_to_is_no_models_fault(world: Path, tmp_p
     (tmp_path / "r/features").write_text("a file where a folder should be")
     with pytest.raises(Unwritable, match=r"features/colours/.* cannot be written: .*what is finished is kept"):
         pack.show(shard, str(folder), decoder.geometries, ["resnet18.one", "ViT.two"])
+
+
+@pytest.mark.parametrize(("precision", "half"), [("bfloat16", False), ("float32", True), ("bfloat16", True)])
+def test_a_chosen_precision_is_told_with_what_it_changes(
+    world: Path, tmp_path: Path, precision: str, half: bool
+) -> None:
+    shown = {}
+    for name, chosen in (("exact", ("float32", False)), ("chosen", (precision, half))):
+        pack = Pack(str(tmp_path / name), small.CLASS_NAMES, "", *chosen)
+        for spec in models.read_grid(world / "models.csv"):
+            assert pack.load(spec, 8).error == ""
+        shard, folder, decoder = _decoded(world, tmp_path / name, pack)
+        receipt = pack.show(shard, str(folder), decoder.geometries, ["resnet18.one", "ViT.two"])
+        shown[name] = {model: _shown(tmp_path / name, model) for model in ("resnet18.one", "ViT.two")}
+        shown[name]["head"] = predictions.read_head(Folder.of(tmp_path / name), "ViT.two", "openai80").weight
+    assert np.array_equal(shown["exact"].pop("head"), shown["chosen"].pop("head")), "heads are always float32"
+    for model, exact in shown["exact"].items():
+        change = np.abs(shown["chosen"][model] - exact).max() / np.abs(exact).max()
+        assert 1e-6 < change < 0.03
+        if not half:
+            assert 0 < dict(receipt.drift)[model] < 2 * change
+    folder = Folder.of(tmp_path / "chosen") / "features/colours/ViT.two"
+    assert folder.identity("00000.parquet")["precision"] == precision
+    assert ("centre" in folder.read("00000.parquet").column_names) is half
+    assert bool(receipt.drift) is (precision != "float32")

@@ -1,0 +1,86 @@
+"""The whole grid's shape at no cost: 210 models, 17 sets, 260,000 tiny pictures; what the engine itself takes.
+
+The towers are real timm models so small that they take next to nothing, and what they take is told by the engine's own
+account and is left out of what is measured.
+"""
+
+from __future__ import annotations
+
+import io
+import resource
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+from PIL import Image
+
+from engine import grid, image_sets, models, plan
+from engine.account import measured
+from engine.files import Folder
+from engine.image_sets import ImageSet
+
+MODELS, SETS, IMAGES = 210, 17, 260_000
+TINY = {"img_size": 8, "patch_size": 8, "depth": 1, "embed_dim": 8, "num_heads": 1, "mlp_ratio": 1}
+
+
+def _pictures(count: int) -> list[bytes]:
+    rng, made = np.random.default_rng(0), []
+    for _ in range(count):
+        out = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(out, "PNG")
+        made.append(out.getvalue())
+    return made
+
+
+def _world(root: Path) -> None:
+    pictures, each = _pictures(1000), IMAGES // SETS
+    for number in range(SETS):
+        role = "shift" if number else "clean"
+        image_set = ImageSet(f"set-{number:02d}", role, "set-00", small.CLASS_NAMES, ((0,), (1,), (2,)))
+        rows = (
+            {"image_id": f"{number:02d}/{row:05d}", "image": pictures[row % 1000], "label": row % 3}
+            for row in range(each)
+        )
+        image_sets.write(Folder.of(root / "data"), image_set, rows)
+    small.save_timm(root / "tiny.000", "vit_tiny_patch16_224", pixels=8, **TINY)
+    names = [f"tiny.{number:03d}" for number in range(MODELS)]
+    for name in names[1:]:
+        shutil.copytree(root / "tiny.000", root / name)
+        (root / name / "note.txt").write_text(name)  # a checkpoint is known by all its files
+    small.grid(root / "models.csv", dict.fromkeys(names, "timm"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_the_engine_itself_takes_under_a_millisecond_for_a_model_and_a_shard(tmp_path: Path) -> None:
+    _world(tmp_path)
+    specs, results = models.read_grid(tmp_path / "models.csv"), Folder.of(tmp_path / "results")
+    prepared = tuple(image_sets.read_all(Folder.of(tmp_path / "data")))
+    todo = plan.make(results, prepared, specs)
+    shards = len(todo.needs)
+    assert (len(specs), todo.cells, todo.images) == (MODELS, MODELS * SETS, IMAGES // SETS * SETS)
+    with grid.session():
+        started = time.perf_counter()
+        outcomes = grid.show(todo, prepared, str(tmp_path / "data"), str(tmp_path / "results"))
+        wall = time.perf_counter() - started
+    assert {each.error for each in outcomes} == {""}
+    (account,) = (results / "runs").files()
+    spent = (results / "runs").read(account).to_pandas().groupby("stage")["seconds"].sum()
+    overhead = (wall - spent["load"] - spent["forward"]) / (MODELS * shards)
+    started = time.perf_counter()
+    done = plan.make(results, prepared, specs)
+    recognised = time.perf_counter() - started
+    memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"\n{MODELS} models, {SETS} sets, {todo.images} images, {shards} shards: {wall:.0f} s, of which loading "
+        f"{spent['load']:.0f} s and forward {spent['forward']:.0f} s; {1000 * overhead:.2f} ms for a (model, shard); "
+        f"complete recognised in {recognised:.1f} s; driver {memory / 1e9:.2f} GB\n{spent.round(1).to_dict()}"
+    )
+    assert done.specs == ()
+    assert len(measured(results, "cpu").batches) == MODELS
+    assert overhead < 1e-3
+    assert recognised < 10
+    assert memory < 1.5 * 2**30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -14,11 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 import small
 
+from engine import image_sets
+from engine.decode import Decoded, Decoder
 from engine.files import Folder
 from engine.predictions import Record, models
+from engine.preprocess import of_open_clip
 
 ROOT = Path(__file__).parents[1]
 MODELS = {"test_vit.a": "timm", "test_resnet.b": "timm"}
+
+
+def name(number: int) -> str:
+    return f"1/{number:04d}"
 
 
 def jpeg() -> bytes:
@@ -72,8 +80,32 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     return root / "results", done
 
 
-def name(number: int) -> str:
-    return f"1/{number:04d}"
+def damaged_avif() -> bytes:
+    """An AVIF whose pixels are missing."""
+    content = small.picture((40, 200, 40), form="AVIF")
+    start = content.index(b"mdat") + 4
+    return content[:start] + b"\xff" * (len(content) - start)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [(damaged_avif(), "decode"), (small.picture((40, 40, 200), size=(5000, 1)), "5000")],
+    ids=["AVIF without pixels", "a line of pixels"],
+)
+def test_one_picture_does_not_end_its_shard(broken: bytes, reason: str, tmp_path: Path) -> None:
+    content = small.rows(5, labels=(0, 1, 2), seed=1)
+    content[2]["image"] = broken
+    small.prepared(tmp_path / "images", "colours", "clean", content)
+    (shard,) = image_sets.read(Folder.of(tmp_path / "images"), "colours").shards
+    fits = of_open_clip(32, "bicubic", "longest", 0), of_open_clip(32, "bicubic", "shortest", 0)
+    decoder = Decoder(str(tmp_path / "images"), str(tmp_path / "results"), f"test-{os.getpid()}", fits)
+    try:
+        assert Decoded(decoder(shard)).ids() == [name(number) for number in (0, 1, 3, 4)]
+    finally:
+        shutil.rmtree(decoder.scratch, ignore_errors=True)
+    errors = Folder.of(tmp_path / "results/images/colours").read(shard.file).column("error").to_pylist()
+    assert [error is None for error in errors] == [True, True, False, True, True]
+    assert reason in errors[2]
 
 
 def test_the_run_ends_well_and_says_how_many(ended: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

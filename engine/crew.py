@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from engine import packs
 from engine.account import Account, Measured, Spent
-from engine.decode import STAGES, Decoder, put_down, take_away
+from engine.decode import STAGES, Decoder, put_down, take_away, warm_up
 from engine.files import Unwritable
 from engine.image_sets import Shard
 from engine.ledger import Loaded
@@ -26,8 +26,10 @@ from engine.packs import Machine
 from engine.plan import Need
 from engine.preprocess import Preprocess
 from engine.progress import Progress
-from engine.stream import Answer, Arrival, Receipt
+from engine.stream import Answer, Arrival, NobodyLeft, Receipt
 
+HIRES = 3  # attempts to put an actor in the place of a dead one
+PATIENCE = 120.0  # seconds in which a new actor must answer
 CALLS_AT_ONCE = 2  # of an actor: pixels are brought to the device for one while the other computes
 
 
@@ -75,9 +77,12 @@ class Crew:
 
         self.gpus = int(ray.cluster_resources().get("GPU", 0))
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        decoders: Any = ray.remote(num_cpus=1)(warm_up)
+        warm = [decoders.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))]
         actors = [self._hire() for _ in range(self.gpus or len(nodes))]
         self.nodes = dict(zip(actors, ray.get([actor.node.remote() for actor in actors]), strict=True))
         about = ray.get([actor.about.remote() for actor in actors])
+        del warm  # not waited for: they get ready while the models are loaded
         cores = int(ray.cluster_resources().get("CPU", 1)) if "RAY_ADDRESS" in os.environ else os.cpu_count() or 1
         return Machine(about[0][0], len(actors), min(free for _, free in about), cores)
 
@@ -119,16 +124,33 @@ class Crew:
         return found
 
     def replace(self, dead: Any) -> None:
-        """Put a new actor, with the pack, in the place of one that died."""
+        """Put a new actor, with the pack, in the place of one that died; none where its node died with it.
+
+        Raises
+        ------
+        NobodyLeft : where no actor is left
+        """
         import ray
 
         if self.nodes.pop(dead, None) is None:
             return
-        actor = self._hire()
-        ray.get(
-            [actor.load.remote(spec, self.account.batches.get(spec.name, size)) for spec, size in self.pack.items()]
-        )
-        self.nodes[actor] = ray.get(actor.node.remote())
+        sizes = {spec: self.account.batches.get(spec.name, size) for spec, size in self.pack.items()}
+        for attempt in range(HIRES):
+            actor = self._hire()
+            try:
+                node = ray.get(actor.node.remote(), timeout=PATIENCE)
+                ray.get([actor.load.remote(spec, size) for spec, size in sizes.items()])
+            except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+                ray.kill(actor)
+                time.sleep(attempt)  # a node that is dying is soon known to be dead
+                continue
+            self.nodes[actor] = node
+            return
+        if not self.nodes:
+            raise NobodyLeft(
+                f"The worker that holds the models died, and {HIRES} in its place could not be started. See that the "
+                "nodes of the cluster are alive (ray status); what is finished is kept, and the same command goes on."
+            )
 
     def give(self, need: Need, arrival: Arrival) -> None:
         """Hand a decoded shard to the actor that has least to do, on the shard's own node where there is a choice."""

@@ -24,6 +24,7 @@ import pyarrow as pa
 from engine.account import Spent, Stopwatch
 from engine.files import Folder
 from engine.image_sets import Shard, without_pictures
+from engine.pixels import resampler
 from engine.preprocess import Pixels, Preprocess, Unreadable, all_pixels, decode
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ class Decoder:
         until = time.monotonic() + PATIENCE
         while _bytes_below(self.scratch) > SCRATCH_BYTES and time.monotonic() < until:
             time.sleep(0.2)
+
+
+def warm_up() -> None:
+    """Make this process ready to decode: what is imported and compiled for it takes seconds."""
+    resampler()
 
 
 def without_border(image: Image.Image, border: int) -> Image.Image:

@@ -13,7 +13,7 @@ import shutil
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,9 @@ from engine.files import BadStore, Folder
 from engine.image_sets import PreparedSet
 from engine.outcomes import Outcome, last_line
 from engine.passes import passes
-from engine.plan import Plan
+from engine.plan import Need, Plan
 from engine.progress import Progress
+from engine.state import lacks
 from engine.stream import Stream
 from engine.watched import Watched
 
@@ -147,13 +148,18 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
             accounts.append(crew.account)
             crew.seen = partial(watched.seen, number, crew.account)
             with _decoder(data, results, crew) as decoder, _kept(crew.account, store):
-                lost |= Stream(crew, partial(decoded, decoder, crew.account), failed, shown).run(each.needs)
+                lacking = partial(_lacking, store, {found.name: found.digest for found in loaded}, todo.precision)
+                lost |= Stream(crew, partial(decoded, decoder, crew.account), lacking, failed, shown).run(each.needs)
     for spent in accounts:
         print(f"{machine.device}: {spent.summary()}", file=sys.stderr)
     ledger.finish_indices(store, prepared)
     reasons = lost | failed
     names = dict.fromkeys([*(spec.name for spec in todo.specs), *reasons])
     return [Outcome(name, shown[name], reasons.get(name, "")) for name in names]
+
+
+def _lacking(store: Folder, digests: Mapping[str, str], precision: str, need: Need) -> tuple[str, ...]:
+    return tuple(name for name in need.models if lacks(store, need.shard, name, digests[name], precision))
 
 
 @contextmanager

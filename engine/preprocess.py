@@ -118,6 +118,9 @@ def _line(length: int, size: int, crop: int) -> Line:
 
 def all_pixels(image: Image.Image, geometries: Sequence[Preprocess]) -> list[Pixels]:
     """`[geometry(image) for geometry in geometries]` of a decoded picture, bit for bit, what they share done once."""
+    for geometry in geometries:
+        if min(geometry.resized(image.height, image.width)) < 1:
+            raise Unreadable(f"{image.width} x {image.height} pixels are too narrow to be resized to {geometry}")
     shared = _Shared(image)
     return [shared.pixels(geometry) for geometry in geometries]
 
@@ -188,12 +191,16 @@ class Unreadable(ValueError):
 
 def decode(content: bytes) -> Image.Image:
     """The decoded picture of an encoded file; `Unreadable` with Pillow's reason where it is none."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(content))
         image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:  # whose text has an address in memory
+        raise Unreadable("UnidentifiedImageError: cannot identify image file") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # what its decoders raise is listed nowhere: RuntimeError for AVIF
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         raise Unreadable(f"{type(error).__name__}: {reason}") from error
     return image

@@ -116,6 +116,12 @@ def _lacking(
     return lacking, stale
 
 
+def lacks(results: Folder, shard: Shard, model: str, checkpoint: str, precision: str) -> bool:
+    """Whether a model has still to be shown one shard."""
+    folder = results / "features" / shard.image_set / model
+    return not folder.exists(shard.file) or _made_of(folder, shard.file) != (checkpoint, shard.digest, precision)
+
+
 def _made_of(folder: Folder, file: str) -> tuple[object, ...] | None:
     """Digests of the checkpoint and the shard of a stored file, and its precision; None where it is damaged."""
     try:

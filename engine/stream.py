@@ -18,6 +18,10 @@ ATTEMPTS = 3
 IN_HAND = 2  # shards that an actor has at once: one at work, one waiting
 
 
+class NobodyLeft(RuntimeError):
+    """No actor is left that shards could be shown to; why, and the next step, in a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A shard that was decoded, or why it could not be: its place in the list, its folder, its node."""
@@ -78,12 +82,15 @@ class Stream:
     ----------
     crew : who shows
     decoded : from shards to their arrivals, in any order
+    lacking : the models of a need that still lack its shard; asked before another attempt, for what a dead actor had
+        committed is not done again
     failed : models that cannot go on, with why; filled here
     shown : images that each model was shown; filled here
     """
 
     crew: Hands
     decoded: Callable[[Sequence[Shard]], Iterable[Arrival]]
+    lacking: Callable[[Need], tuple[str, ...]]
     failed: dict[str, str]
     shown: Counter[str]
 
@@ -94,18 +101,23 @@ class Stream:
         self.lost: dict[str, str] = {}
         in_hand = IN_HAND
         while needs := [need for need in needs if self._is_open(need)]:
-            self._pass([Need(need.shard, self._able(need)) for need in needs], in_hand)
+            self._pass([Need(need.shard, self._able(self._still(need))) for need in needs], in_hand)
             in_hand = 1  # a shard that kills its actor must not take a neighbour with it again
         return self.lost
 
     def _is_open(self, need: Need) -> bool:
         return need.shard not in self.done and self.attempts[need.shard] < ATTEMPTS and bool(self._able(need))
 
+    def _still(self, need: Need) -> Need:
+        return Need(need.shard, self.lacking(need)) if self.attempts[need.shard] else need
+
     def _able(self, need: Need) -> tuple[str, ...]:
         return tuple(name for name in need.models if name not in self.failed)
 
     def _pass(self, needs: Sequence[Need], in_hand: int) -> None:
-        for arrival in self.decoded([need.shard for need in needs]):
+        self.done |= {need.shard for need in needs if not need.models}
+        needs = [need for need in needs if need.models]
+        for arrival in self.decoded([need.shard for need in needs]) if needs else ():
             need = needs[arrival.place]
             if arrival.error:
                 self._blame(need, arrival.error)

@@ -25,9 +25,11 @@ from engine.files import BadStore, Unwritable
 from engine.image_sets import PreparedSet
 from engine.models import BadRequest
 from engine.predictions import Folder, IncompleteRecord
+from engine.stream import NobodyLeft
 from studies import measurements, study
 
-USER_ERRORS = (BadRequest, BadStore, image_sets.BadImageSet, IncompleteRecord, study.UnknownStudy)
+STOPPED = (Unwritable, NobodyLeft)
+USER_ERRORS = (*STOPPED, BadRequest, BadStore, image_sets.BadImageSet, IncompleteRecord, study.UnknownStudy)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(asked)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1 if isinstance(error, Unwritable) else 2
+        return 1 if isinstance(error, STOPPED) else 2
     except KeyboardInterrupt:
         print("\nInterrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130

@@ -39,7 +39,7 @@ def decoded(root: Path, pictures: dict[str, bytes], border: int) -> tuple[Decode
     image_sets.write(Folder.of(data), replace(clean_set(2), border=border), rows)
     (shard,) = image_sets.read(Folder.of(data), "plain").shards
     assert shard.border == border
-    folder = Decoder(str(data), str(results), root.name, GEOMETRIES)(shard)
+    folder, _ = Decoder(str(data), str(results), root.name, GEOMETRIES)(shard)
     index = (Folder.of(results) / "images" / "plain").read(shard.file)
     errors = dict(zip(index.column("image_id").to_pylist(), index.column("error").to_pylist(), strict=True))
     return Decoded(folder), errors

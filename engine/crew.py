@@ -46,6 +46,37 @@ def outcome(name: str, reference: Any) -> Outcome[Any]:
         return Outcome(name, error=f"its worker died ({last_line(error)})")
 
 
+class Member:
+    """A `Pack` as an actor, which alone imports what models need."""
+
+    def __init__(self, *given: Any) -> None:
+        from engine.show import Pack
+
+        self.pack = Pack(*given)
+
+    def node(self) -> str:
+        """Id of its node."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
+    def about(self) -> tuple[str, int]:
+        """See `Pack.about`."""
+        return self.pack.about()
+
+    def drop(self) -> None:
+        """See `Pack.drop`."""
+        self.pack.drop()
+
+    def load(self, *what: Any) -> Loaded:
+        """See `Pack.load`."""
+        return self.pack.load(*what)
+
+    def show(self, *what: Any) -> Receipt:
+        """See `Pack.show`."""
+        return self.pack.show(*what)
+
+
 class Crew:
     """The actors that hold the pack: one per GPU, or one per node where there is none.
 
@@ -77,7 +108,7 @@ class Crew:
 
         self.gpus = int(ray.cluster_resources().get("GPU", 0))
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        decoders: Any = ray.remote(num_cpus=1)(warm_up)
+        decoders: Any = ray.remote(num_cpus=1)(_get_ready)
         warm = [decoders.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))]
         actors = [self._hire() for _ in range(self.gpus or len(nodes))]
         self.nodes = dict(zip(actors, ray.get([actor.node.remote() for actor in actors]), strict=True))
@@ -88,12 +119,6 @@ class Crew:
 
     def _hire(self) -> Any:
         import ray
-
-        from engine.show import Pack
-
-        class Member(Pack):
-            def node(self) -> str:
-                return str(ray.get_runtime_context().get_node_id())
 
         remote: Any = ray.remote(Member)
         # No CPU is held, so that decoding is never starved; no restarts, so that a shard which kills is noticed here.
@@ -195,6 +220,12 @@ class Crew:
             self.busy.clear()
 
 
+def _get_ready() -> None:
+    import ray.data  # noqa: F401 - it takes a worker half a second
+
+    warm_up()
+
+
 def _raise_unwritable(error: Any) -> None:
     if isinstance(error.cause, Unwritable):
         raise error.cause from None
@@ -221,7 +252,13 @@ def decoded(decoder: Decoder, account: Account, shards: Sequence[Shard]) -> Iter
             return {**found, "error": last_line(error)}
 
     tables = [pa.table({"place": [place]}) for place in range(len(shards))]
-    for row in ray.data.from_arrow(tables).map(decode, num_cpus=1).iter_rows():
+    # Without prefetching: with it a shard is handed over when the next one is decoded too.
+    batches = (
+        ray.data.from_arrow(tables)
+        .map(decode, num_cpus=1)
+        .iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
+    )
+    for row in (row for batch in batches for row in batch.to_pylist()):
         if row["unwritable"]:
             raise Unwritable(row["unwritable"])
         images = shards[int(row["place"])].rows

@@ -41,6 +41,7 @@ QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` would build the environment again in every worker
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AUTH_MODE": "token",  # a local session turns tokens on by itself, its clients must be told
+    "RAY_idle_worker_killing_time_threshold_ms": "120000",  # else decoding workers are gone when models are loaded
     "RAY_worker_niceness": "0",  # Ray renices its workers to 15: beside any other load they would starve
 }
 

@@ -70,10 +70,12 @@ class Pack:
     drift: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        torch.set_num_threads(os.cpu_count() or 1)  # Ray starts its workers with one
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.copies: Any = torch.cuda.Stream() if self.device.type == "cuda" else None
-        self.compute, self.writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        # One thread for all that torch does: two with OpenMP workers of their own take half as long again. Ray starts
+        # its workers with one.
+        self.compute = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(os.cpu_count() or 1,))
+        self.writer = ThreadPoolExecutor(1)
         self.ended: float = 0.0
         self.code = {"versions": {name: version(name) for name in LIBRARIES}, "commit": commit()}
 
@@ -92,6 +94,9 @@ class Pack:
 
     def load(self, spec: ModelSpec, batch_size: int) -> Loaded:
         """Load one model, to be shown so many images at once, and write those of its heads that are not there."""
+        return self.compute.submit(self._load, spec, batch_size).result()
+
+    def _load(self, spec: ModelSpec, batch_size: int) -> Loaded:
         try:
             found = fetch.obtain(spec, self.mirror)
             self.digests[spec.name] = found.digest

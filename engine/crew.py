@@ -253,11 +253,8 @@ def decoded(decoder: Decoder, account: Account, shards: Sequence[Shard]) -> Iter
 
     tables = [pa.table({"place": [place]}) for place in range(len(shards))]
     # Without prefetching: with it a shard is handed over when the next one is decoded too.
-    batches = (
-        ray.data.from_arrow(tables)
-        .map(decode, num_cpus=1)
-        .iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
-    )
+    found: Any = ray.data.from_arrow(tables).map(decode, num_cpus=1)
+    batches = found.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
     for row in (row for batch in batches for row in batch.to_pylist()):
         if row["unwritable"]:
             raise Unwritable(row["unwritable"])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.account import Measured
+from engine.image_sets import SHARD_ROWS
 from engine.models import ModelSpec
 
 BYTES_PER_PARAMETER = 4
@@ -84,8 +85,14 @@ def pack(specs: Sequence[ModelSpec], machine: Machine) -> Packs:
 
 
 def batch_size(spec: ModelSpec, machine: Machine) -> int:
-    """Images to show at once: a power of two whose activations need at most a quarter of the device."""
+    """Images to show at once: a power of two, as many pixels as 32 (256 on a GPU) pictures of 224 x 224 have, or more.
+
+    Their activations need at most a quarter of the device.
+    """
     size = LARGEST_BATCH[machine.kind]
+    pixels = size * 224**2
+    while size < SHARD_ROWS and 2 * size * _number(spec, "image_size", UNKNOWN_SIZE) ** 2 <= pixels:
+        size *= 2
     while size > 1 and size * activation_bytes(spec) > machine.free_bytes / SHARE_FOR_WORK:
         size //= 2
     return size

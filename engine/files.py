@@ -206,23 +206,23 @@ class Folder:
             file.write(content)
 
     def _move_in(self, name: str, table: pa.Table, wait: bool) -> None:
-        temporary = Path(self.path, f".{name}.{HERE}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
+        temporary = f"{self.path}/.{name}.{HERE}.{os.getpid()}.{uuid.uuid4().hex}.tmp"
         try:
             with self._made(temporary) as file:
                 pq.write_table(table, file, **_encoding(table.schema))
             if wait:
                 _wait_for(temporary)
-            temporary.replace(Path(self.path, name))
+            os.replace(temporary, f"{self.path}/{name}")  # noqa: PTH105 - a hundred thousand times
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
             raise
 
-    def _made(self, file: Path) -> pa.OSFile:
+    def _made(self, file: str) -> pa.OSFile:
         try:
-            return pa.OSFile(str(file), "wb")
+            return pa.OSFile(file, "wb")
         except FileNotFoundError:
             self.filesystem.create_dir(self.path, recursive=True)
-            return pa.OSFile(str(file), "wb")
+            return pa.OSFile(file, "wb")
 
     def sweep(self) -> None:
         """Delete what writers of this computer that were killed left half-written."""
@@ -280,7 +280,7 @@ def is_running(process: int) -> bool:
         return True
 
 
-def _wait_for(file: Path) -> None:
+def _wait_for(file: str) -> None:
     descriptor = os.open(file, os.O_RDWR)
     try:
         os.fsync(descriptor)

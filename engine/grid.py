@@ -30,7 +30,7 @@ from engine.passes import passes
 from engine.plan import Need, Plan
 from engine.progress import Progress
 from engine.state import lacks
-from engine.stream import Stream
+from engine.stream import NobodyLeft, Stream
 from engine.watched import Watched
 
 T = TypeVar("T")
@@ -129,12 +129,13 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
     ------
     BadRequest : where another driver is showing images for the same RESULTS
     Unwritable : where RESULTS cannot be written to
+    NobodyLeft : where Ray itself failed, or no actor is left
     """
     sweep()
     store = Folder.of(results)
     accounts: list[Account] = []
     failed, lost, shown = dict(todo.failed), dict[str, str](), Counter[str]()
-    with lock.alone(store), Progress("showing", todo.images, "images") as progress:
+    with lock.alone(store), Progress("showing", todo.images, "images") as progress, _ray_told():
         given = results, plan.clean_set(prepared).class_names, todo.mirror, todo.precision, todo.half
         crew = Crew(given, progress)
         machine = crew.start()
@@ -161,6 +162,20 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
 
 def _lacking(store: Folder, digests: Mapping[str, str], precision: str, need: Need) -> tuple[str, ...]:
     return tuple(name for name in need.models if lacks(store, need.shard, name, digests[name], precision))
+
+
+@contextmanager
+def _ray_told() -> Iterator[None]:
+    """What ends Ray itself ends the run with a sentence."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise NobodyLeft(
+            f"Ray itself failed ({last_line(error)}). See that its nodes are alive (ray status); what is finished is "
+            "kept, and the same command goes on."
+        ) from error
 
 
 @contextmanager

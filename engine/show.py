@@ -76,6 +76,7 @@ class Pack:
         # its workers with one.
         self.compute = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(os.cpu_count() or 1,))
         self.writer = ThreadPoolExecutor(1)
+        self.store = Folder.of(self.results)
         self.ended: float = 0.0
         self.code = {"versions": {name: version(name) for name in LIBRARIES}, "commit": commit()}
 
@@ -112,7 +113,7 @@ class Pack:
         return Loaded(spec.name, "", found.digest, found.weights, tower.preprocess, width, params_m, self.precision)
 
     def _write_heads(self, tower: Tower) -> int:
-        spec, results, width = tower.spec, Folder.of(self.results), 0
+        spec, results, width = tower.spec, self.store, 0
         for name in head_names(spec.library):
             source = head_source(self.digests[spec.name], name, self.class_names)
             if has_head(results, spec.name, name, source):
@@ -211,9 +212,7 @@ class Pack:
     def _write(self, shard: Shard, name: str, ids: Sequence[str], features: Floats) -> Spent:
         started = time.perf_counter()
         identity = {**self._identity(self.towers[name]), "image_set": shard.image_set, "shard": shard.digest}
-        write_features(
-            Folder.of(self.results), shard.image_set, name, shard.file, ids, features, identity, half=self.half
-        )
+        write_features(self.store, shard.image_set, name, shard.file, ids, features, identity, half=self.half)
         return Spent("write", "", time.perf_counter() - started, len(ids))
 
 

@@ -11,8 +11,8 @@ study: $(READY)  ## the whole study in miniature, and its report
 	@$(BIN)/python -m engine.miniature --check --results results
 	@$(BIN)/python -m analysis --results results --out report
 
-test: lint  ## every check but the slow ones
-	$(BIN)/python -m pytest
+test: lint  ## every check but the slow ones, two files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

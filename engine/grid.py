@@ -61,7 +61,7 @@ def session() -> Iterator[None]:
         # With one CPU, a stream and a pack would wait for each other.
         start(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False)
         _keep_token_private()
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is told here, in a sentence
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

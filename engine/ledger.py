@@ -105,13 +105,19 @@ def unreadable(results: Folder) -> list[str]:
 
 def finish_indices(results: Folder, prepared: Sequence[PreparedSet]) -> None:
     """Join the parts of each set's index that decoding left behind, where all of them are there."""
+    waiting = (results / "images").folders()
     for each in prepared:
         name = each.image_set.name
         parts = results / "images" / name
+        if name not in waiting:
+            continue
+        if (results / "images").exists(f"{name}.parquet"):  # killed while it cleared them away
+            parts.clear()
+            continue
         digests = {shard.file: shard.digest for shard in each.shards}
         if {file: parts.identity(file)["digest"] for file in parts.files()} != digests:
             continue
         # A column without a value in some shard has no type there.
         table = pa.concat_tables([parts.read(shard.file) for shard in each.shards], promote_options="default")
         predictions.write_images(results, each.image_set, table)
-        parts.filesystem.delete_dir(parts.path)
+        parts.clear()

@@ -119,6 +119,7 @@ def _check_grid(asked: argparse.Namespace) -> None:
 
 def _show(asked: argparse.Namespace, todo: plan.Plan, prepared: Sequence[PreparedSet]) -> list[str]:
     if not todo.specs:
+        ledger.finish_indices(Folder.of(asked.results), prepared)  # killed when only that was left
         return [f"{name}: {reason}" for name, reason in todo.failed]
     outcomes = grid.show(todo, prepared, asked.data, asked.results)
     twice = ledger.refresh_models(Folder.of(asked.results), models.read_grid(asked.grid or models.OUR_GRID))

@@ -134,3 +134,28 @@ def test_a_broken_shard_is_tried_three_times_and_named(world: Path, tmp_path: Pa
     assert [each.name for each in record.image_sets] == ["colours-shift", "greys"]
     with pytest.raises(IncompleteRecord, match="No image set 'colours'"):
         record.predictions("colours")
+
+
+def test_what_was_killed_before_its_indices_were_joined_is_finished(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studies.__main__ import main
+
+    names = {"resnet18.one": "timm"}
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(grid.ledger, "finish_indices", lambda *_: _interrupt())
+        _show(world, tmp_path, names)
+    assert (Folder.of(tmp_path) / "images").folders() == ("colours", "colours-shift", "greys")
+    command = ["shift", "--grid", str(world / "models.csv"), "--data", str(world / "data"), "--results", str(tmp_path)]
+    assert main(command) == 0
+    assert (Folder.of(tmp_path) / "images").folders() == ()
+    assert len(Record.of(Folder.of(tmp_path), "resnet18.one").predictions("colours")) == 24
+    left = tmp_path / "images/greys"
+    left.mkdir()
+    shutil.copy(tmp_path / "images/greys.parquet", left / "00001.parquet")  # as when it was killed clearing them away
+    assert main(command) == 0
+    assert not left.exists()
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

@@ -142,9 +142,10 @@ def test_what_was_killed_before_its_indices_were_joined_is_finished(
     from studies.__main__ import main
 
     names = {"resnet18.one": "timm"}
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         killed.setattr(grid.ledger, "finish_indices", lambda *_: _interrupt())
-        _show(world, tmp_path, names)
+        with pytest.raises(KeyboardInterrupt):
+            _show(world, tmp_path, names)
     assert (Folder.of(tmp_path) / "images").folders() == ("colours", "colours-shift", "greys")
     command = ["shift", "--grid", str(world / "models.csv"), "--data", str(world / "data"), "--results", str(tmp_path)]
     assert main(command) == 0

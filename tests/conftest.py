@@ -6,6 +6,7 @@ import atexit
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ TOKEN.write_text(secrets.token_hex(32))
 os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(TOKEN))
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it once, when it is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # pytest-xdist's workers ignore it, and so would what they start
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 

@@ -109,11 +109,11 @@ class Crew:
         self.gpus = int(ray.cluster_resources().get("GPU", 0))
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         decoders: Any = ray.remote(num_cpus=1)(_get_ready)
-        warm = [decoders.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))]
+        for _ in range(int(ray.cluster_resources().get("CPU", 1))):
+            decoders.remote()  # not waited for: they get ready while the models are loaded
         actors = [self._hire() for _ in range(self.gpus or len(nodes))]
         self.nodes = dict(zip(actors, ray.get([actor.node.remote() for actor in actors]), strict=True))
         about = ray.get([actor.about.remote() for actor in actors])
-        del warm  # not waited for: they get ready while the models are loaded
         cores = int(ray.cluster_resources().get("CPU", 1)) if "RAY_ADDRESS" in os.environ else os.cpu_count() or 1
         return Machine(about[0][0], len(actors), min(free for _, free in about), cores)
 

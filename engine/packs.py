@@ -22,7 +22,6 @@ SHARE_FOR_WORK = 4  # activations get at most one part in so many of a device
 MULTIPLY_ADDS = {"cpu": 20e9, "cuda": 10e12}  # a second: of one core, of one GPU; before anything was measured
 DECODING, RESIZING = 4e-3, 0.5e-3  # seconds of a core for a picture of ImageNet's size, and for each geometry
 UNKNOWN_PARAMS, UNKNOWN_SIZE, UNKNOWN_WIDTH = 100.0, 224.0, 1024
-Packs = tuple[tuple[ModelSpec, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Cost:
         return "forward" if self.forward / machine.devices >= self.decode / machine.cores else "decode"
 
 
-def pack(specs: Sequence[ModelSpec], machine: Machine) -> Packs:
+def pack(specs: Sequence[ModelSpec], machine: Machine) -> tuple[tuple[ModelSpec, ...], ...]:
     """The models in as few packs as one device's memory allows, like image sizes together.
 
     A pack holds the weights of all its models, and the activations of the one that needs most: they work in turn. A

@@ -110,9 +110,14 @@ def here() -> Machine:
         lines = []
     cores = os.cpu_count() or 1
     if not lines:
-        return Machine("cpu", 1, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2, cores)
+        return Machine("cpu", 1, spare_bytes(), cores)
     free = min(int(line.rpartition(",")[2]) for line in lines)
     return Machine(lines[0].rpartition(",")[0], len(lines), free << 20, cores)
+
+
+def spare_bytes() -> int:
+    """Memory that models may fill where there is no GPU: half of what this computer has free."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _named(machine: Machine) -> str:

@@ -17,15 +17,15 @@ class Progress:
     A thread of its own redraws the line, so that it moves while a single step takes long. The time left is that of the
     work left, at the pace since the first step was finished: what comes before it is no measure of the rest.
 
-    Parameters
+    Attributes
     ----------
-    work : of all steps, where they are not alike; in any unit, the one of `advance`
+    work : of all steps; set it where they are not alike, in any unit, the one of `advance`
     """
 
-    def __init__(self, title: str, total: int, unit: str, work: float = 0.0) -> None:
+    def __init__(self, title: str, total: int, unit: str) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done, self.note = 0, ""
-        self.work, self.worked = work or float(total), 0.0
+        self.work, self.worked = float(total), 0.0
         self._first: tuple[float, float, int] | None = None
         self._terminal = sys.stderr.isatty()
         self._started = time.monotonic()

@@ -30,6 +30,7 @@ from engine.image_sets import Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec
 from engine.outcomes import last_line
+from engine.passes import spare_bytes
 from engine.predictions import PRECISIONS, Floats, read_head, write_features, write_head
 from engine.preprocess import Pixels, Preprocess
 from engine.state import has_head, head_names, head_source
@@ -81,10 +82,10 @@ class Pack:
         self.code = {"versions": {name: version(name) for name in LIBRARIES}, "commit": commit()}
 
     def about(self) -> tuple[str, int]:
-        """Name of the device, and the bytes that models may fill: of the device, or half of what is free here."""
+        """Name of the device, and the bytes that models may fill."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(), int(torch.cuda.mem_get_info()[0])
-        return "cpu", os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return "cpu", spare_bytes()
 
     def drop(self) -> None:
         """Forget every model."""

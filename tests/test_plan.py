@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import small
 
-from engine import image_sets, models, packs, plan
+from engine import image_sets, models, packs, plan, state
 from engine.files import Folder
 from engine.image_sets import BadImageSet
 from engine.models import BadRequest
@@ -124,3 +124,22 @@ def test_other_results_and_other_images_are_refused(world: Path) -> None:
     small.prepared(world / "data", "colours", "clean", small.rows(24, labels=(0, 1, 2), seed=9))
     with pytest.raises(BadRequest, match="was made from another 'colours'"):
         _plan(world)
+
+
+def test_a_damaged_file_counts_as_not_there(tmp_path: Path) -> None:
+    import numpy as np
+
+    from engine.predictions import write_features
+
+    small.prepared(tmp_path / "data", "colours", "clean", small.rows(8, labels=(0, 1)))
+    (prepared,) = image_sets.read_all(Folder.of(tmp_path / "data"))
+    (shard,), results = prepared.shards, Folder.of(tmp_path / "results")
+    made_of = {"checkpoint": "c", "shard": shard.digest, "precision": "float32"}
+    write_features(results, "colours", "a.x", shard.file, ["1"], np.ones((1, 4), np.float32), dict(made_of))
+    assert not state.lacks(results, shard, "a.x", "c", "float32")
+    assert state.lacks(results, shard, "a.x", "c", "bfloat16")
+    assert state.lacks(results, shard, "a.x", "another", "float32")
+    file = tmp_path / "results/features/colours/a.x" / shard.file
+    for content in (file.read_bytes()[:-20], b""):  # as a power cut may leave it
+        file.write_bytes(content)
+        assert state.lacks(results, shard, "a.x", "c", "float32")

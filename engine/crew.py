@@ -1,28 +1,22 @@
-"""The actors that hold a pack of models, one per device, and the shards that reach them; on Ray.
-
-Ray Data decodes each shard once and streams descriptors; long-lived actors show it to their models and commit what they
-saw.
-"""
+"""The actors that hold a pack of models, one per device, and the shards that are handed to them; on Ray."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import pyarrow as pa
 
 from engine import packs
 from engine.account import Account, Measured, Spent
-from engine.decode import STAGES, Decoder, put_down, take_away, warm_up
+from engine.decode import put_down, take_away, warm_up
 from engine.files import Unwritable
-from engine.image_sets import Shard
 from engine.ledger import Loaded
 from engine.models import ModelSpec
 from engine.outcomes import Outcome, last_line
 from engine.packs import Machine
+from engine.passes import spare_bytes
 from engine.plan import Need
 from engine.preprocess import Preprocess
 from engine.progress import Progress
@@ -108,13 +102,16 @@ class Crew:
 
         self.gpus = int(ray.cluster_resources().get("GPU", 0))
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        actors = [self._hire() for _ in range(self.gpus or len(nodes))]
         decoders: Any = ray.remote(num_cpus=1)(_get_ready)
         for _ in range(int(ray.cluster_resources().get("CPU", 1))):
             decoders.remote()  # not waited for: they get ready while the models are loaded
-        actors = [self._hire() for _ in range(self.gpus or len(nodes))]
+        cores = int(ray.cluster_resources().get("CPU", 1)) if "RAY_ADDRESS" in os.environ else os.cpu_count() or 1
+        if "RAY_ADDRESS" not in os.environ and not self.gpus:  # known here: the actor gets ready meanwhile
+            self.nodes = {actors[0]: nodes[0]["NodeID"]}
+            return Machine("cpu", 1, spare_bytes(), cores)
         self.nodes = dict(zip(actors, ray.get([actor.node.remote() for actor in actors]), strict=True))
         about = ray.get([actor.about.remote() for actor in actors])
-        cores = int(ray.cluster_resources().get("CPU", 1)) if "RAY_ADDRESS" in os.environ else os.cpu_count() or 1
         return Machine(about[0][0], len(actors), min(free for _, free in about), cores)
 
     def _hire(self) -> Any:
@@ -129,7 +126,8 @@ class Crew:
         """Load the pack in every actor; what each model turned out to be. One that kills its actor is left out."""
         import ray
 
-        self.pack, self.account = {}, Account(machine.device)
+        self.pack = {}
+        self.progress.note = "starting"
         ray.get([actor.drop.remote() for actor in self.nodes])
         found = []
         for spec in pack:
@@ -229,38 +227,6 @@ def _get_ready() -> None:
 def _raise_unwritable(error: Any) -> None:
     if isinstance(error.cause, Unwritable):
         raise error.cause from None
-
-
-def decoded(decoder: Decoder, account: Account, shards: Sequence[Shard]) -> Iterator[Arrival]:
-    """The shards as they come from Ray Data.
-
-    Raises
-    ------
-    Unwritable : where RESULTS cannot be written to
-    """
-    import ray.data
-
-    def decode(row: dict[str, Any]) -> dict[str, Any]:
-        found = {"place": row["place"], "folder": "", "error": "", "unwritable": "", **dict.fromkeys(STAGES, 0.0)}
-        found["node"] = ray.get_runtime_context().get_node_id()
-        try:
-            folder, spent = decoder(shards[int(row["place"])])
-            return {**found, "folder": str(folder), **{each.stage: each.seconds for each in spent}}
-        except Unwritable as error:
-            return {**found, "unwritable": str(error)}
-        except Exception as error:
-            return {**found, "error": last_line(error)}
-
-    tables = [pa.table({"place": [place]}) for place in range(len(shards))]
-    # Without prefetching: with it a shard is handed over when the next one is decoded too.
-    found: Any = ray.data.from_arrow(tables).map(decode, num_cpus=1)
-    batches = found.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
-    for row in (row for batch in batches for row in batch.to_pylist()):
-        if row["unwritable"]:
-            raise Unwritable(row["unwritable"])
-        images = shards[int(row["place"])].rows
-        account.add(Spent(stage, "", float(row[stage]), images) for stage in STAGES if row["folder"])
-        yield Arrival(int(row["place"]), str(row["folder"]), str(row["node"]), str(row["error"]))
 
 
 def _moved(folder: str, source: str, target: str) -> Any:

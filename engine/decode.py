@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from engine.account import Spent, Stopwatch
-from engine.files import Folder
+from engine.files import HERE, Folder, is_running
 from engine.image_sets import Shard, without_pictures
 from engine.pixels import resampler
 from engine.preprocess import Pixels, Preprocess, Unreadable, all_pixels, decode
@@ -113,8 +113,12 @@ class Decoder:
 
 
 def warm_up() -> None:
-    """Make this process ready to decode: what is imported and compiled for it takes seconds."""
+    """Make this process ready to decode: what is imported and compiled for it takes seconds.
+
+    It gives way to the one that loads models and computes, which all shards wait for.
+    """
     resampler()
+    os.nice(10)
 
 
 def without_border(image: Image.Image, border: int) -> Image.Image:
@@ -133,10 +137,17 @@ def _scratch_of_user() -> Path:
     return folder
 
 
+def new_stream() -> str:
+    """A name for a stream of this process, by which its scratch is known to be left over when the process is gone."""
+    return f"{HERE}.{os.getpid()}.{uuid.uuid4().hex}"
+
+
 def sweep(older_than: float = 86400.0) -> None:
-    """Delete what killed runs left in this node's scratch more than so many seconds ago."""
+    """Delete what dead processes of this computer, and others more than so many seconds ago, left in the scratch."""
     for folder in _scratch_of_user().iterdir():
-        if time.time() - folder.stat().st_mtime > older_than:
+        host, _, rest = folder.name.partition(".")
+        left_over = host == HERE and not is_running(int(rest.partition(".")[0]))
+        if left_over or time.time() - folder.stat().st_mtime > older_than:
             shutil.rmtree(folder, ignore_errors=True)
 
 

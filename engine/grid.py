@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,14 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine import ledger, lock, plan
+from engine import foreseen, ledger, lock, plan
 from engine.account import Account, measured
-from engine.crew import Crew, decoded, outcome
-from engine.decode import Decoder, sweep
+from engine.crew import Crew, outcome
+from engine.decode import Decoder, new_stream, sweep
+from engine.decoding import Decoding
 from engine.files import BadStore, Folder
 from engine.image_sets import PreparedSet
 from engine.outcomes import Outcome, last_line
-from engine.passes import passes
+from engine.passes import Pass, passes
 from engine.plan import Need, Plan
 from engine.progress import Progress
 from engine.state import lacks
@@ -66,6 +65,7 @@ def session() -> Iterator[None]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a slow shard is no hang: attempts are counted here instead
+    ray.data.range(1).materialize()  # starts Ray Data's own actors
     try:
         yield
     finally:
@@ -143,15 +143,17 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
         rounds = passes(todo, machine, known)
         watched = Watched(progress, rounds, machine)
         for number, each in enumerate(rounds):
-            loaded = crew.load(each.models, machine, known)
-            failed |= {found.name: found.error for found in loaded if found.error}
-            ledger.note_models(store, each.models, loaded)
-            crew.geometries = tuple(dict.fromkeys(found.preprocess for found in loaded if found.preprocess))
+            crew.account = Account(machine.device)
             accounts.append(crew.account)
             crew.seen = partial(watched.seen, number, crew.account)
-            with _decoder(data, results, crew) as decoder, _kept(crew.account, store):
+            with _decoding(data, results, crew, each) as decoding, _kept(crew.account, store):
+                loaded = crew.load(each.models, machine, known)
+                failed |= {found.name: found.error for found in loaded if found.error}
+                ledger.note_models(store, each.models, loaded)
+                decoding.turn_to(tuple(dict.fromkeys(found.preprocess for found in loaded if found.preprocess)))
+                crew.geometries = decoding.decoder.geometries
                 lacking = partial(_lacking, store, {found.name: found.digest for found in loaded}, todo.precision)
-                lost |= Stream(crew, partial(decoded, decoder, crew.account), lacking, failed, shown).run(each.needs)
+                lost |= Stream(crew, decoding, lacking, failed, shown).run(each.needs)
     for spent in accounts:
         print(f"{machine.device}: {spent.summary()}", file=sys.stderr)
     ledger.finish_indices(store, prepared)
@@ -189,11 +191,13 @@ def _kept(spent: Account, store: Folder) -> Iterator[None]:
 
 
 @contextmanager
-def _decoder(data: str, results: str, crew: Crew) -> Iterator[Decoder]:
-    """A decoder for the crew's geometries; however it ends, shards in hand are finished and the scratch is emptied."""
-    decoder = Decoder(data, results, uuid.uuid4().hex, crew.geometries)
+def _decoding(data: str, results: str, crew: Crew, todo: Pass) -> Iterator[Decoding]:
+    """A pass's pictures, begun where all geometries are foreseen; however it ends, shards in hand are finished."""
+    decoding = Decoding(Decoder(data, results, new_stream(), foreseen.geometries(todo.models)), crew.account)
+    if decoding.decoder.geometries:
+        decoding.begin([need.shard for need in todo.needs])
     try:
-        yield decoder
+        yield decoding
     finally:
         crew.settle()
-        shutil.rmtree(decoder.scratch, ignore_errors=True)
+        decoding.close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from PIL import Image, ImageOps
 from results_by_hand import clean_set
 
 from engine import decode, image_sets, ledger
-from engine.decode import Decoded, Decoder
+from engine.decode import Decoded, Decoder, new_stream, sweep
 from engine.files import Folder
 from engine.preprocess import Preprocess
 
@@ -90,3 +93,20 @@ def test_annotations_that_a_shard_lacks_are_null_in_the_index_of_the_set(tmp_pat
     index = (results / "images").read("plain.parquet")
     assert index.column("factors").to_pylist() == [[], ["pose"]]
     assert index.column("prototype").to_pylist() == [None, False]
+
+
+def test_the_scratch_of_dead_runs_is_swept_and_that_of_living_ones_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    mine, left = new_stream(), new_stream().replace(f".{os.getpid()}.", f".{dead.pid}.")
+    elsewhere = "0" * 8 + new_stream()[8:]
+    scratch = [Decoder("", "", name, ()).scratch for name in (mine, left, elsewhere)]
+    for folder in scratch:
+        folder.mkdir()
+    sweep()
+    assert [folder.exists() for folder in scratch] == [True, False, True]
+    sweep(older_than=-1)
+    assert not any(folder.exists() for folder in scratch)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("engine", "studies", "analysis", "cluster")
 MODELS = ("torch", "torchvision", "timm", "open_clip")
-WHERE_RAY_MAY_BE = ("engine/grid.py", "engine/crew.py", "cluster/")
+WHERE_RAY_MAY_BE = ("engine/grid.py", "engine/crew.py", "engine/decoding.py", "cluster/")
 WHERE_MODELS_MAY_BE = ("engine/towers.py", "engine/heads.py", "engine/show.py", "engine/miniature/")
 TABLES = {"studies": "engine.predictions", "analysis": "studies.measurements"}
 THE_JOINT = "studies/__main__.py"

@@ -23,7 +23,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from engine import towers
+from engine import packs, passes, towers
 from engine.models import ModelSpec
 from engine.preprocess import Pixels, Preprocess, all_pixels, decode
 from engine.towers import Tower
@@ -35,7 +35,7 @@ Loop = Callable[[World, Sequence[ModelSpec]], Features]
 WORKERS = os.cpu_count() or 1
 PLAIN_BATCH = CLIP_BATCH = 64  # clip-benchmark's own default
 TIMM_BATCH = 256  # that of timm's validate.py
-FLOOR_BATCH = 256  # that of the engine
+FEW = 256  # decoded pictures that the forward passes are shown again and again
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -126,10 +126,11 @@ def clip_benchmark(world: World, specs: Sequence[ModelSpec]) -> Features:
 
 def forward_alone(loaded: Sequence[Tower], pixels: dict[Preprocess, Pixels], count: int) -> None:
     """Show so many pictures to every model, the decoded ones again and again."""
+    machine = passes.here()
     for tower in loaded:
-        few = pixels[tower.preprocess]
+        few, size = pixels[tower.preprocess], packs.batch_size(tower.spec, machine)  # that of the engine
         for start in range(0, count, len(few)):
-            tower.features(few[: count - start], batch_size=FLOOR_BATCH)
+            tower.features(few[: count - start], batch_size=size)
 
 
 @contextmanager
@@ -152,5 +153,5 @@ def _decode(path: Path, geometries: Sequence[Preprocess]) -> int:
 
 def some_pixels(world: World, geometries: Sequence[Preprocess]) -> dict[Preprocess, Pixels]:
     """The pictures of one batch in every geometry."""
-    made = [all_pixels(decode(path.read_bytes()), geometries) for path in world.paths()[:FLOOR_BATCH]]
+    made = [all_pixels(decode(path.read_bytes()), geometries) for path in world.paths()[:FEW]]
     return {each: np.stack([row[place] for row in made]) for place, each in enumerate(geometries)}

@@ -5,6 +5,7 @@ Read from ``/proc``, so on Linux only. Loads neither torch nor Ray, as every pro
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE_SECONDS = 0.2
+SAMPLES_A_MEMORY = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,11 +73,12 @@ class Meter:
         return self.seen[key].parent != os.getpid()
 
     def _sample(self) -> None:
-        while True:
+        for sample in itertools.count():
             found = below()
             self.seen = self.seen | found
-            numbers = [os.getpid(), *(number for number, _ in found)]
-            self.peak_bytes = max(self.peak_bytes, sum(map(_pss_bytes, numbers)))
+            if sample % SAMPLES_A_MEMORY == 0:  # which takes milliseconds of every process
+                numbers = [os.getpid(), *(number for number, _ in found)]
+                self.peak_bytes = max(self.peak_bytes, sum(map(_pss_bytes, numbers)))
             if self.stop.wait(SAMPLE_SECONDS):
                 return
 

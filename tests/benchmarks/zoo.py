@@ -19,12 +19,10 @@ DISTINCT = 100
 
 TIMM: dict[str, dict[str, dict[str, Any]]] = {  # arguments of small.save_timm
     "tiny": {
-        "test_byobnet": {"pixels": 64},
-        "test_convnext": {"pixels": 64},
-        "test_efficientnet": {"pixels": 64},
-        "test_vit": {"img_size": 64},
-        "test_convnext2": {"pixels": 96},
-        "test_vit2": {"img_size": 96},
+        "test_byobnet": {"pixels": 160},
+        "test_vit": {"img_size": 160},
+        "test_convnext": {"pixels": 128},
+        "test_efficientnet": {"pixels": 128},
     },
     "real": {
         "resnet18": {"pixels": 224},
@@ -41,8 +39,14 @@ TIMM: dict[str, dict[str, dict[str, Any]]] = {  # arguments of small.save_timm
         "vit_base_patch16_384": {"pixels": 384},
     },
 }
-CLIP: dict[str, tuple[str, ...]] = {  # of tiny ones, small.save_open_clip's own; else open_clip's configurations
-    "tiny": ("tiny-a", "tiny-b"),
+TINY_CLIP: dict[str, dict[str, Any]] = {  # how they see; what they read with hardly matters
+    "tiny-vit-2": {"layers": 2, "width": 128, "head_width": 32, "patch_size": 16},
+    "tiny-vit-4": {"layers": 4, "width": 128, "head_width": 32, "patch_size": 16},
+    "tiny-vit-6": {"layers": 6, "width": 128, "head_width": 32, "patch_size": 16},
+    "tiny-resnet": {"layers": [1, 1, 1, 1], "width": 16, "head_width": 32},
+}
+CLIP: dict[str, tuple[str, ...]] = {  # of tiny ones, the above; else open_clip's configurations
+    "tiny": tuple(TINY_CLIP),
     "real": ("ViT-B-32",),
     "h200": ("RN50", "ViT-B-32", "ViT-B-16", "ViT-L-14", "RN101"),
 }
@@ -102,11 +106,8 @@ def make_models(root: Path, which: str) -> tuple[models.ModelSpec, ...]:
     root.mkdir()
     for arch, arguments in TIMM[which].items():
         small.save_timm(root / f"{arch}.random", arch, classes=len(CLASSES), **arguments)
-    for number, arch in enumerate(CLIP[which]):
-        if which == "tiny":
-            small.save_open_clip(root / f"{arch}.random", seed=number, size=64)
-        else:
-            small.save_clip(root / f"{arch}.random", _configuration(arch))
+    for arch in CLIP[which]:
+        small.save_clip(root / f"{arch}.random", _configuration(arch))
     libraries = dict.fromkeys(TIMM[which], "timm") | dict.fromkeys(CLIP[which], "open_clip")
     grid = small.grid(root / "models.csv", {f"{arch}.random": library for arch, library in libraries.items()})
     return models.read_grid(grid)
@@ -115,5 +116,8 @@ def make_models(root: Path, which: str) -> tuple[models.ModelSpec, ...]:
 def _configuration(arch: str) -> dict[str, Any]:
     import open_clip
 
+    if arch in TINY_CLIP:
+        reads = {"context_length": 24, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+        return {"embed_dim": 24, "vision_cfg": {"image_size": 128, **TINY_CLIP[arch]}, "text_cfg": reads}
     found: dict[str, Any] = open_clip.get_model_config(arch)
     return found

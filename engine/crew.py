@@ -110,6 +110,7 @@ class Crew:
         if "RAY_ADDRESS" not in os.environ and not self.gpus:  # known here: the actor gets ready meanwhile
             self.nodes = {actors[0]: nodes[0]["NodeID"]}
             return Machine("cpu", 1, spare_bytes(), cores)
+        self.progress.note = f"waiting for {len(actors)} {'GPUs' if self.gpus else 'nodes'}"
         self.nodes = dict(zip(actors, ray.get([actor.node.remote() for actor in actors]), strict=True))
         about = ray.get([actor.about.remote() for actor in actors])
         return Machine(about[0][0], len(actors), min(free for _, free in about), cores)

@@ -1,19 +1,22 @@
-"""The geometry that a checkpoint's own folder announces, so that pictures are decoded while models are being loaded.
+"""What a checkpoint's own folder announces before it is loaded: its geometry, its image size, how large it is.
 
-Only the library that loads a model knows its geometry for sure. What is foreseen is compared with that, and pictures
-that were decoded for another geometry are thrown away.
+So pictures are decoded while models are being loaded, and packs are planned. Only the library that loads a model knows
+its geometry for sure: what is foreseen is compared with that, and pictures decoded for another one are thrown away.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from engine.models import ModelSpec
 from engine.preprocess import Preprocess, of_open_clip, of_timm
+from engine.weights import SUFFIXES
 
+BYTES_PER_PARAMETER = 4
 TIMM, OPEN_CLIP = "config.json", "open_clip_config.json"
 OTHERWISE: dict[str, Any] = {
     "crop_pct": 0.875,
@@ -39,6 +42,20 @@ def geometry(spec: ModelSpec) -> Preprocess | None:
         return _open_clip(_read(spec.folder / OPEN_CLIP))
     except (OSError, LookupError, TypeError, ValueError):
         return None  # loading the model will say what is wrong with it
+
+
+@lru_cache(maxsize=4096)
+def image_size(spec: ModelSpec) -> float | None:
+    """Height of the pixels that a model will see."""
+    found = geometry(spec)
+    return float(found.crop[0]) if found else None
+
+
+@lru_cache(maxsize=4096)
+def params_m(spec: ModelSpec) -> float | None:
+    """Parameters in millions, were the largest file of weights in float32."""
+    files = [file for file in spec.folder.glob("*") if file.suffix in SUFFIXES] if spec.folder else []
+    return max(file.stat().st_size for file in files) / BYTES_PER_PARAMETER / 1e6 if files else None
 
 
 def _read(path: Path) -> Any:

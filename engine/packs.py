@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine import foreseen
 from engine.account import Measured
+from engine.foreseen import BYTES_PER_PARAMETER
 from engine.image_sets import SHARD_ROWS
 from engine.models import ModelSpec
 
-BYTES_PER_PARAMETER = 4
 HEADROOM = 0.9  # of the free memory is used: what is left is the allocator's
 LARGEST_BATCH = {"cpu": 32, "cuda": 256}
 IMAGE_BYTES = 40e6  # of activations that one picture of 224 x 224 needs at once, at most
@@ -68,7 +69,7 @@ def pack(specs: Sequence[ModelSpec], machine: Machine) -> tuple[tuple[ModelSpec,
     found: list[list[ModelSpec]] = []
     weights: list[float] = []
     work: list[float] = []
-    for spec in sorted(specs, key=lambda each: (_number(each, "image_size", 0.0), -weight_bytes(each))):
+    for spec in sorted(specs, key=lambda each: (_image_size(each, 0.0), -weight_bytes(each))):
         size, busy = weight_bytes(spec), batch_size(spec, machine) * activation_bytes(spec)
         fits = (taken + size + max(busy, most) <= room for taken, most in zip(weights, work, strict=True))
         place = next((number for number, does in enumerate(fits) if does), None)
@@ -90,7 +91,7 @@ def batch_size(spec: ModelSpec, machine: Machine) -> int:
     """
     size = LARGEST_BATCH[machine.kind]
     pixels = size * 224**2
-    while size < SHARD_ROWS and 2 * size * _number(spec, "image_size", UNKNOWN_SIZE) ** 2 <= pixels:
+    while size < SHARD_ROWS and 2 * size * _image_size(spec) ** 2 <= pixels:
         size *= 2
     while size > 1 and size * activation_bytes(spec) > machine.free_bytes / SHARE_FOR_WORK:
         size //= 2
@@ -99,12 +100,12 @@ def batch_size(spec: ModelSpec, machine: Machine) -> int:
 
 def activation_bytes(spec: ModelSpec) -> float:
     """An upper estimate of what one picture needs on the device while it is looked at."""
-    return IMAGE_BYTES * (_number(spec, "image_size", UNKNOWN_SIZE) / 224) ** 2
+    return IMAGE_BYTES * (_image_size(spec) / 224) ** 2
 
 
 def weight_bytes(spec: ModelSpec) -> float:
     """Bytes of a model's parameters in float32."""
-    return _number(spec, "params_m", UNKNOWN_PARAMS) * 1e6 * BYTES_PER_PARAMETER
+    return _params_m(spec) * 1e6 * BYTES_PER_PARAMETER
 
 
 def multiply_adds(spec: ModelSpec) -> float:
@@ -114,8 +115,8 @@ def multiply_adds(spec: ModelSpec) -> float:
     lists them), three times too many for EfficientNets.
     """
     patch = re.search(r"(?:patch|ViT-\w+-)(\d\d)(?!\d)", spec.arch)
-    places = (_number(spec, "image_size", UNKNOWN_SIZE) / (int(patch[1]) if patch else 16)) ** 2
-    return _number(spec, "params_m", UNKNOWN_PARAMS) * 1e6 * places
+    places = (_image_size(spec) / (int(patch[1]) if patch else 16)) ** 2
+    return _params_m(spec) * 1e6 * places
 
 
 def forward_seconds(spec: ModelSpec, machine: Machine, known: Measured) -> float:
@@ -131,6 +132,14 @@ def decode_seconds(geometries: int, known: Measured) -> float:
     return known.seconds.get(("decode", ""), DECODING + RESIZING * geometries)
 
 
-def _number(spec: ModelSpec, fact: str, otherwise: float) -> float:
+def _image_size(spec: ModelSpec, otherwise: float = UNKNOWN_SIZE) -> float:
+    return _number(spec, "image_size") or foreseen.image_size(spec) or otherwise
+
+
+def _params_m(spec: ModelSpec) -> float:
+    return _number(spec, "params_m") or foreseen.params_m(spec) or UNKNOWN_PARAMS
+
+
+def _number(spec: ModelSpec, fact: str) -> float | None:
     value = spec.facts()[fact]
-    return float(value) if isinstance(value, int | float) else otherwise
+    return float(value) if isinstance(value, int | float) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from engine import packs
 from engine.account import Measured
+from engine.foreseen import BYTES_PER_PARAMETER
 from engine.models import ModelSpec
 from engine.packs import Cost, Machine
 from engine.plan import Need, Plan
@@ -61,7 +62,7 @@ def passes(todo: Plan, machine: Machine, known: Measured) -> tuple[Pass, ...]:
 
 def _price(need: Need, decode: float, forward: dict[str, float]) -> Cost:
     rows = need.shard.rows
-    written = rows * len(need.models) * packs.UNKNOWN_WIDTH * packs.BYTES_PER_PARAMETER
+    written = rows * len(need.models) * packs.UNKNOWN_WIDTH * BYTES_PER_PARAMETER
     return Cost(rows * sum(forward[name] for name in need.models), rows * decode, need.shard.bytes, written)
 
 

@@ -21,6 +21,7 @@ class Watched:
             {need.shard: price.seconds(machine) for need, price in zip(each.needs, each.prices, strict=True)}
             for each in rounds
         ]
+        self.models = [{need.shard: need.models for need in each.needs} for each in rounds]
         needs = [need for each in rounds for need in each.needs]
         self.open = Counter((need.shard.image_set, name) for need in needs for name in need.models)
         self.cells = len(self.open)
@@ -28,8 +29,8 @@ class Watched:
         progress.total = sum(need.shard.rows for need in needs)
 
     def seen(self, number: int, spent: Account, need: Need) -> None:
-        """A shard was shown to its models in the pass of that number."""
-        self.open.subtract((need.shard.image_set, name) for name in need.models)
+        """A shard was shown to its models in the pass of that number, or to those that still lacked it."""
+        self.open.subtract((need.shard.image_set, name) for name in self.models[number][need.shard])
         done = self.cells - sum(1 for count in self.open.values() if count > 0)
         note = f"{done}/{self.cells} cells, {self.progress.rate():.0f} images/s, held up by {spent.bottleneck()}"
         self.progress.advance(need.shard.rows, note=note, work=self.work[number][need.shard])

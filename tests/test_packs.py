@@ -110,3 +110,12 @@ def test_a_plan_says_what_it_costs(tmp_path: Path) -> None:
     known = Measured({("forward", "a.x"): 1e-6, ("forward", "b.y"): 1e-6, ("decode", ""): 1.0}, {})
     assert "held up by: decode" in passes.forecast(todo, HERE, known)
     assert "2 of 2 models have been measured" in passes.forecast(todo, HERE, known)
+
+
+def test_a_local_checkpoint_counts_by_its_file_and_its_geometry(tmp_path: Path) -> None:
+    small.save_timm(tmp_path / "resnet18.one", pixels=96)
+    (spec,) = models.read_grid(small.grid(tmp_path / "models.csv", {"resnet18.one": "timm"}))
+    file = tmp_path / "resnet18.one/model.safetensors"
+    assert packs.weight_bytes(spec) == pytest.approx(file.stat().st_size)
+    assert packs.activation_bytes(spec) == pytest.approx(packs.IMAGE_BYTES * (96 / 224) ** 2)
+    assert packs.batch_size(spec, HERE) == 128

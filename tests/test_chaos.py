@@ -145,7 +145,9 @@ def cluster(*cpus: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A cluster with a node for each number of CPUs: its address, and a process that drops a node for each line."""
     command = [sys.executable, "-c", CLUSTER, *map(str, cpus)]
     pipe = subprocess.PIPE
-    holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+    environment = {**os.environ, "RAY_worker_niceness": "0"}  # as in a session of our own
+    options = {"env": environment, "text": True, "start_new_session": True}
+    holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, **options)
     assert holder.stdin
     assert holder.stdout
     try:

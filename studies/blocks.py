@@ -1,8 +1,7 @@
 """Scores of predictions, a block of rows at a time.
 
 A block stays in a core's cache while every score is worked out on it, and what several of them need is worked out
-once. Arrays as large as the logits are float32, of one block at a time; sums over classes are added up pairwise in
-float32 and kept in float64. Two threads share the blocks where there are two cores to use.
+once: in float64, of which there is never more than a block. Two threads share the blocks where there are two cores.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import numpy as np
 from engine.predictions import Head, Predictions
 from studies.metrics import Doubles, Floats, Ints
 
-ENTRIES = 1 << 19
-"""Logits in a block: 2 MB."""
+ENTRIES = 1 << 18
+"""Logits in a block: 1 MB, and 2 MB in float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,26 +59,26 @@ class Block:
         return largest
 
     @property
-    def below(self) -> Floats:
-        """Logits less the largest of their row (n, c), 0 or negative, float32."""
-        below: Floats = self.once("below", lambda: self.logits - self.largest.astype(np.float32)[:, None])
+    def below(self) -> Doubles:
+        """Logits less the largest of their row (n, c), 0 or negative."""
+        below: Doubles = self.once("below", lambda: self.logits - self.largest[:, None])
         return below
 
     @property
-    def others(self) -> Floats:
-        """Softmax probabilities over that of the largest logit (n, c), float32, with 0 in place of that one's own 1."""
-        others: Floats = self.once("others", lambda: self._others(1.0))
+    def others(self) -> Doubles:
+        """Softmax probabilities over that of the largest logit (n, c), with 0 in place of that one's own 1."""
+        others: Doubles = self.once("others", lambda: self._others(1.0))
         return others
 
     @property
     def rest(self) -> Doubles:
         """Sum of `others` (n,): the largest probability is 1 / (1 + rest), and keeps its order however near 1 it is."""
-        rest: Doubles = self.once("rest", lambda: self.others.sum(axis=1).astype(np.float64))
+        rest: Doubles = self.once("rest", lambda: self.others.sum(axis=1))
         return rest
 
     def rest_at(self, temperature: float) -> Doubles:
         """The same of logits divided by a temperature (n,)."""
-        rest: Doubles = self._others(temperature).sum(axis=1).astype(np.float64)
+        rest: Doubles = self._others(temperature).sum(axis=1)
         return rest
 
     def _largest(self) -> Doubles:
@@ -89,8 +88,8 @@ class Block:
             raise ValueError(f"{wrong} of {len(largest)} images in a block have logits that are not finite.")
         return largest
 
-    def _others(self, temperature: float) -> Floats:
-        others = np.exp(self.below if temperature == 1 else self.below / np.float32(temperature))
+    def _others(self, temperature: float) -> Doubles:
+        others: Doubles = np.exp(self.below if temperature == 1 else self.below / temperature)
         others[np.arange(len(others)), self.top] = 0
         return others
 

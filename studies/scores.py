@@ -36,8 +36,7 @@ def energy(block: Block) -> Doubles:
 
 def entropy(block: Block) -> Doubles:
     """Negative entropy of the softmax (n,), in nats: 0 where the model is certain, -log(c) where it knows nothing."""
-    weighted = np.vecdot(block.others, block.below).astype(np.float64)
-    scores: Doubles = weighted / (1 + block.rest) - np.log1p(block.rest)
+    scores: Doubles = np.vecdot(block.others, block.below) / (1 + block.rest) - np.log1p(block.rest)
     return scores
 
 
@@ -47,7 +46,9 @@ def gen(block: Block) -> Doubles:
     Liu, Lochman and Zach 2023 (CVPR), eq. 4, with their gamma and M for ImageNet; all classes where there are fewer.
     """
     classes = block.logits.shape[1]
-    largest = np.partition(block.below, max(classes - GEN_CLASSES, 0), axis=1)[:, -GEN_CLASSES:].astype(np.float64)
+    largest = (
+        np.partition(block.logits, max(classes - GEN_CLASSES, 0), axis=1)[:, -GEN_CLASSES:] - block.largest[:, None]
+    )
     total = 1 + block.rest[:, None]
     of_others = np.where(largest == 0, block.rest[:, None], total - np.exp(largest)) / total
     terms = np.exp(GEN_POWER * (largest - np.log(total))) * of_others**GEN_POWER

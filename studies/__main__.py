@@ -26,7 +26,7 @@ from engine.image_sets import PreparedSet
 from engine.models import BadRequest
 from engine.predictions import Folder, IncompleteRecord
 from engine.stream import NobodyLeft
-from studies import measurements, study
+from studies import halves, measurements, study
 
 STOPPED = (Unwritable, NobodyLeft)
 USER_ERRORS = (*STOPPED, BadRequest, BadStore, image_sets.BadImageSet, IncompleteRecord, study.UnknownStudy)
@@ -138,6 +138,7 @@ def _measure(results: Folder, uri: str, names: Sequence[str], *, anew: bool) -> 
     if not due:
         print(f"measurements of {len(names)} studies are up to date", file=sys.stderr)
         return []
+    halves.record_halves(results)
     outcomes = grid.each(partial(study.measure, uri, studies=due), known, names=known, title="measuring")
     failed = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
     rows = [row for outcome in outcomes for row in outcome.value or ()]

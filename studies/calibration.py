@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from engine.predictions import ImageSet, Predictions, Record
 from studies import estimates
 from studies.estimates import Estimate, Site
+from studies.halves import SEEDS, Halves, halve
 from studies.measurements import Measurement
 from studies.metrics import Floats, Ints, log_softmax
 from studies.right import best_right
 
-SEEDS = 10
 METRICS: dict[str, Callable[[Floats, Ints], Estimate]] = {
     "ece15": estimates.ece,
     "ece15_equal_mass": estimates.ece_equal_mass,
@@ -35,14 +34,6 @@ METRICS: dict[str, Callable[[Floats, Ints], Estimate]] = {
 DECISIONS = ("ece15", "ece15_equal_mass")
 """Metrics that ask whether a decision is right; the others ask for the probability of one right answer."""
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Halves:
-    """Rows of the images (n // 2 or one more) that fit a temperature, and of those that test it."""
-
-    fit: Ints
-    test: Ints
 
 
 def measure(record: Record) -> Iterator[Measurement]:
@@ -56,13 +47,6 @@ def measure(record: Record) -> Iterator[Measurement]:
         for shift in record.sets("shift"):
             if shift.clean == clean.name:
                 yield from _of_shift(record, shift, scale)
-
-
-def halve(labels: Ints, seed: int) -> Halves:
-    """Two random halves with equally many images of each class, or one more, in each."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    return Halves(order[::2], order[1::2])
 
 
 def _fits(record: Record, predictions: Predictions, halves: Sequence[Halves]) -> list[Estimate]:

@@ -2,10 +2,10 @@
 
 An error comes from the metric's influence values: how much each image moves the metric. The standard error of a mean of
 n independent influences is their standard deviation over the root of n; that of a difference between two heads on the
-same images comes from the differences of their influences. For a share this is the usual formula, for AUROC it is
-DeLong's, for the rest the infinitesimal jackknife (Efron 1982, ch. 6): exact to first order, without draws. Only FPR,
-which hangs on a quantile, is resampled. Where all influences are equal, the images do not show how much the metric
-varies, and the error is None, not 0.
+same images comes from the differences of their influences. For a share this is the usual formula, for the rest the
+infinitesimal jackknife (Efron 1982, ch. 6): exact to first order, without draws. Where all influences are equal, the
+images do not show how much the metric varies, and the error is None, not 0. The metrics that separate ID from out are
+in `studies.separations`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import ParamSpec
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from studies import detection, metrics
+from studies import metrics
 from studies.measurements import Measurement
 from studies.metrics import Bools, Doubles, Floats, Ints
 
@@ -146,46 +145,6 @@ def temperature(logits: Floats, labels: Ints) -> Estimate:
     curvature = float(((probabilities * centred**2).sum(axis=1) - mean**2).mean())
     slopes = metrics.likelihood_slopes(logits, labels, 1 / value)
     return Estimate.of(value, value**2 / curvature * slopes)
-
-
-def auroc(known: Floats, out: Floats) -> Estimate:
-    """AUROC, a fraction; error of DeLong et al. 1988 from ranks (Sun and Xu 2014, O(n log n))."""
-    value = detection.auroc(known, out)
-    ranks = stats.rankdata(np.concatenate([known, out]))
-    of_known = (ranks[: len(known)] - stats.rankdata(known)) / len(out)
-    of_out = 1 - (ranks[len(known) :] - stats.rankdata(out)) / len(known)
-    return Estimate.of(value, of_known, of_out)
-
-
-def aupr_in(known: Floats, out: Floats) -> Estimate:
-    """Average precision with ID as positive, a fraction."""
-    value, found = detection.aupr_in(known, out), detection.steps(known, out)
-    above = found.above_known + found.above_out
-    weight = found.of_known / len(known)
-    # How the precision at each step moves with the share of ID, and of out images, at or above its score.
-    by_known = weight * len(known) * found.above_out / above**2
-    by_out = -weight * len(out) * found.above_known / above**2
-    of_known = (found.above_known / above + by_known[::-1].cumsum()[::-1])[found.known_step]
-    return Estimate.of(value, of_known, by_out[::-1].cumsum()[::-1][found.out_step])
-
-
-def fpr_at_95(known: Floats, out: Floats, *, draws: int = 1000, seed: int = 0) -> Estimate:
-    """FPR at 95 % TPR with ID as positive, a fraction; bootstrap error over `draws` resamples of both samples.
-
-    The threshold of a resample is an order statistic, so its rank is drawn from a beta distribution, and the number of
-    out images above it from a binomial: in law the same as drawing the images.
-    """
-    value, random = detection.fpr_at_95(known, out), np.random.default_rng(seed)
-    n, kept = len(known), detection.kept(len(known))
-    ranks = np.ceil(n * random.beta(n - kept + 1, kept, draws)).astype(np.int64)
-    above = len(out) - np.searchsorted(np.sort(out), np.sort(known)[ranks - 1], side="left")
-    drawn = random.binomial(len(out), above / len(out)) / len(out)
-    return Estimate(value, float(drawn.std(ddof=1)) or None, n + len(out))
-
-
-def fpr_at_95_out(known: Floats, out: Floats) -> Estimate:
-    """FPR at 95 % TPR with out as positive, a fraction; error as for `fpr_at_95`."""
-    return fpr_at_95(-out, -known)
 
 
 def error_ratio(correct: Bools, member: Bools) -> Estimate:

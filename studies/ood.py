@@ -1,7 +1,11 @@
 """How well a model notices that a picture shows nothing it knows.
 
-Every out set is held against all images of its clean set, by every score that the head allows, over all classes. ID is
-positive in ``auroc``, ``fpr95`` and ``aupr_in``; ``fpr95_out`` has out as positive. n counts both kinds of images.
+Every out set is held against its clean set, by every score that the head allows, over all classes. ID is positive in
+``auroc``, ``fpr95`` and ``aupr_in``, out in ``fpr95_out`` and ``aupr_out``. n counts both kinds of images.
+
+Scores that need no fitting are held against all clean images. Those that are fitted on ID images are fitted on the
+fitting half of seed 0 (`studies.halves`; on record in RESULTS/halves) and held against the other half alone, never
+against images that fitted: their n is smaller by that half.
 
 The full set (subset ``all``) is measured as others publish it. Where annotators said of some images whether they show a
 class that the models know (column ``contains_known``; Bitterwolf et al. 2023, arXiv:2306.00826), those that were found
@@ -10,7 +14,8 @@ to show none are measured beside it (subset ``cleaned``), if they are 30 or more
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -18,30 +23,74 @@ from operator import attrgetter
 import numpy as np
 
 from engine.predictions import Predictions, Record
-from studies import estimates
-from studies.estimates import Site
+from studies import separations
+from studies.blocks import Score, Scored, scored
+from studies.detection import Sample, Separation
+from studies.estimates import Estimate, Site
+from studies.fitted import FITTED_SCORES
+from studies.fitting import Fitting, some
+from studies.halves import halve
 from studies.measurements import Measurement
 from studies.metrics import Bools, Doubles
 from studies.scores import scores_for
 
 LEAST_IMAGES = 30
+METRICS: dict[str, Callable[[Separation], Estimate]] = {
+    "auroc": separations.auroc,
+    "fpr95": separations.fpr_at_95,
+    "fpr95_out": separations.fpr_at_95_out,
+    "aupr_in": separations.aupr_in,
+    "aupr_out": separations.aupr_out,
+}
+log = logging.getLogger(__name__)
 
 
 def measure(record: Record) -> Iterator[Measurement]:
     """AUROC, FPR at 95 % TPR and AUPR of one model for each out set and score, fractions."""
     for clean, out_sets in groupby(sorted(record.sets("out"), key=attrgetter("clean")), attrgetter("clean")):
         known = record.predictions(clean)
-        scores = scores_for(known.head)
-        of_known = {name: score(known) for name, score in scores.items()}
+        half = halve(known.labels, 0)
+        plain, fitted = scores_for(known.head), _fitted(record.model, Fitting.of(known, half.fit))
+        of_known = _samples(record.model, known, plain) | _samples(record.model, some(known, half.test), fitted)
+        scores = {name: score for name, score in (plain | fitted).items() if name in of_known}
         for out_set in out_sets:
-            out = record.predictions(out_set.name)
-            clear = _found_unknown(out)
-            for name, score in scores.items():
-                site = Site("ood", record.model, known.head.name, out_set.name, "all", name)
-                of_out = score(out)
-                yield from _separations(site, of_known[name], of_out)
-                if clear.sum() >= LEAST_IMAGES:
-                    yield from _separations(replace(site, subset="cleaned"), of_known[name], of_out[clear])
+            site = Site("ood", record.model, known.head.name, out_set.name, "all", "")
+            yield from _of_set(site, of_known, record.predictions(out_set.name), scores)
+
+
+def _fitted(model: str, fitting: Fitting) -> dict[str, Score]:
+    found, undefined = {}, {}
+    for name, fit in FITTED_SCORES.items():
+        try:
+            found[name] = fit(fitting)
+        except ValueError as reason:
+            undefined[name] = str(reason)
+    _tell(model, fitting.predictions, undefined)
+    return found
+
+
+def _samples(model: str, known: Predictions, scores: Mapping[str, Score]) -> dict[str, Sample]:
+    found = scored(known, scores)
+    _tell(model, known, found.undefined)
+    return {name: Sample.of(values) for name, values in found.values.items()}
+
+
+def _tell(model: str, predictions: Predictions, undefined: Mapping[str, str]) -> None:
+    for name, reason in undefined.items():
+        log.info("score %s is undefined and left out for %s on %s: %s", name, model, predictions.image_set.name, reason)
+
+
+def _of_set(
+    site: Site, of_known: Mapping[str, Sample], out: Predictions, scores: Mapping[str, Score]
+) -> Iterator[Measurement]:
+    found: Scored = scored(out, scores)
+    _tell(site.model, out, found.undefined)
+    clear = _found_unknown(out)
+    for name, values in found.values.items():
+        here = replace(site, method=name)
+        yield from _separations(here, of_known[name], values)
+        if clear.sum() >= LEAST_IMAGES:
+            yield from _separations(replace(here, subset="cleaned"), of_known[name], values[clear])
 
 
 def _found_unknown(out: Predictions) -> Bools:
@@ -51,8 +100,11 @@ def _found_unknown(out: Predictions) -> Bools:
     return np.asarray(out.images["contains_known"].eq(False), dtype=bool)
 
 
-def _separations(site: Site, known: Doubles, out: Doubles) -> Iterator[Measurement]:
-    yield from site.measure("auroc", estimates.auroc, known, out)
-    yield from site.measure("fpr95", estimates.fpr_at_95, known, out)
-    yield from site.measure("fpr95_out", estimates.fpr_at_95_out, known, out)
-    yield from site.measure("aupr_in", estimates.aupr_in, known, out)
+def _separations(site: Site, known: Sample, out: Doubles) -> Iterator[Measurement]:
+    try:
+        pair = Separation.of(known, out)
+    except ValueError as reason:
+        log.info("nothing separates at %s: %s", site, reason)
+        return
+    for metric, estimate in METRICS.items():
+        yield from site.measure(metric, estimate, pair)

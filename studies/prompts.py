@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from engine.predictions import Head, Predictions, Record, read_head
-from studies import estimates
+from studies import estimates, separations
+from studies.blocks import score
+from studies.detection import Sample, Separation
 from studies.estimates import Estimate, Site
 from studies.factors import ANNOTATIONS, annotated
 from studies.measurements import Measurement
-from studies.metrics import log_softmax
+from studies.metrics import Doubles, log_softmax
 from studies.right import best_right
 from studies.scores import mcm
 
@@ -61,10 +63,14 @@ def _questions(model: str, clean: Predictions, outs: Sequence[Predictions]) -> I
     if set(clean.images) >= ANNOTATIONS:
         by_factor = replace(site, subset="annotated", method="top")
         yield Question("mean_factor_top1", by_factor, partial(_mean_factor_top1, clean))
-    known = mcm(clean)
+    known = Sample.of(score(clean, mcm))
     for out in outs:
         separation = replace(site, image_set=out.image_set.name, method="mcm")
-        yield Question("auroc", separation, partial(estimates.auroc, known, mcm(out)))
+        yield Question("auroc", separation, partial(_auroc, known, score(out, mcm)))
+
+
+def _auroc(known: Sample, out: Doubles) -> Estimate:
+    return separations.auroc(Separation.of(known, out))
 
 
 def _mean_factor_top1(clean: Predictions) -> Estimate:

@@ -11,6 +11,7 @@ from results_by_hand import clean_set, learned, overconfident, record, show, tab
 
 from engine.predictions import Folder
 from studies import calibration, estimates, metrics
+from studies.halves import halve
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_calibration_never_tests_on_the_images_that_fitted(empty: Folder) -> Non
     found = table(calibration.measure(record(empty)))
     assert found["plain", "fit-half", "temperature", ""].n == 21
     assert found["plain", "test-half", "nll", "scaled"].n == 20
-    halves = [calibration.halve(labels, seed) for seed in range(10)]
+    halves = [halve(labels, seed) for seed in range(10)]
     least = [estimates.temperature(logits[half.test], labels[half.test]).value for half in halves]
     pairs = zip(halves, least, strict=True)
     best = [metrics.nll(metrics.log_softmax(logits[half.test], temperature=t), labels[half.test]) for half, t in pairs]
@@ -76,13 +77,3 @@ def test_calibration_of_a_perfect_model_has_no_temperature(empty: Folder, caplog
         found = table(calibration.measure(record(empty)))
     assert {key[3] for key in found} == {"raw"}
     assert "nothing is scaled, since No temperature" in caplog.text
-
-
-def test_halves_are_stratified_disjoint_seeded_and_whole() -> None:
-    labels = np.repeat([0, 1, 2], [10, 7, 4])
-    halves = [calibration.halve(labels, seed) for seed in (0, 0, 1)]
-    for half in halves:
-        assert sorted([*half.fit, *half.test]) == list(range(21))
-        for label, n in enumerate((10, 7, 4)):
-            assert abs((labels[half.fit] == label).sum() - n / 2) <= 0.5
-    assert halves[0].fit.tolist() == halves[1].fit.tolist() != halves[2].fit.tolist()

@@ -30,15 +30,6 @@ def drawn_top1(rng: np.random.Generator) -> estimates.Estimate:
     return estimates.top_k(np.tile([1.0, 0.0], (300, 1)), labels)
 
 
-def drawn_scores(rng: np.random.Generator) -> tuple[Any, Any]:
-    return rng.normal(1.0, size=300), rng.normal(size=200)
-
-
-def tied_scores(rng: np.random.Generator) -> tuple[Any, Any]:
-    known, out = drawn_scores(rng)
-    return known.round(1), out.round(1)
-
-
 def drawn_logs(rng: np.random.Generator) -> tuple[Any, Any]:
     confidence = rng.uniform(0.6, 1.0, 800)
     labels = (rng.uniform(size=800) > confidence - 0.15).astype(np.int64)  # overconfident by 0.15 everywhere
@@ -60,22 +51,8 @@ def drawn_factor(rng: np.random.Generator) -> estimates.Estimate:
     return estimates.error_ratio(rng.uniform(size=600) >= np.where(member, 0.6, 0.2), member)
 
 
-def area_above(threshold: float) -> float:
-    return float(stats.norm.sf(threshold))
-
-
-def true_average_precision() -> float:
-    """Mean precision at the score of an ID image, by integration, for 300 ID and 200 out images."""
-    score = np.linspace(-7, 9, 200_001)
-    known, out = 300 * stats.norm.sf(score - 1), 200 * stats.norm.sf(score)
-    return float(np.trapezoid(stats.norm.pdf(score - 1) * known / (known + out), score))
-
-
 WORLDS = {
     "top1": World(drawn_top1, 0.7),
-    "auroc": World(lambda rng: estimates.auroc(*drawn_scores(rng)), stats.norm.cdf(1 / np.sqrt(2))),
-    "aupr_in": World(lambda rng: estimates.aupr_in(*drawn_scores(rng)), true_average_precision()),
-    "fpr_at_95": World(lambda rng: estimates.fpr_at_95(*drawn_scores(rng)), area_above(1 + stats.norm.ppf(0.05))),
     "ece": World(lambda rng: estimates.ece(*drawn_logs(rng)), 0.15),
     "ece_equal_mass": World(lambda rng: estimates.ece_equal_mass(*drawn_logs(rng)), 0.15),
     "temperature": World(lambda rng: estimates.temperature(*drawn_logits(rng)), 2.0),
@@ -97,8 +74,6 @@ def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
 
 
 INFLUENCES: dict[str, tuple[Callable[..., estimates.Estimate], Draw]] = {
-    "auroc": (estimates.auroc, tied_scores),
-    "aupr_in": (estimates.aupr_in, tied_scores),
     "ece": (estimates.ece, drawn_logs),
     "temperature": (estimates.temperature, drawn_logits),
 }
@@ -130,13 +105,6 @@ def test_error_of_the_error_ratio_minds_that_a_factor_is_part_of_all() -> None:
     assert estimates.error_ratio(correct, member).std_error == pytest.approx(jackknife, rel=0.01)
 
 
-def test_delong_error_equals_the_definition() -> None:
-    known, out = tied_scores(np.random.default_rng(5))
-    wins = (known[:, None] > out) + 0.5 * (known[:, None] == out)
-    variance = wins.mean(axis=1).var(ddof=1) / len(known) + wins.mean(axis=0).var(ddof=1) / len(out)
-    assert estimates.auroc(known, out).std_error == pytest.approx(np.sqrt(variance), abs=SAME)
-
-
 def test_error_of_a_paired_difference_minds_the_pairing() -> None:
     rng = np.random.default_rng(6)
     first = rng.uniform(size=400) < 0.7
@@ -150,5 +118,4 @@ def test_error_of_a_paired_difference_minds_the_pairing() -> None:
 
 def test_no_error_where_the_images_show_no_variation() -> None:
     assert estimates.share(np.ones(50, dtype=bool)).std_error is None
-    assert estimates.auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0])).std_error is None
     assert estimates.share(np.array([True])).std_error is None

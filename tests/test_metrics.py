@@ -80,8 +80,9 @@ PROPERTIES = {
     "fpr_at_95": Row(scored, -1, 0, 1),
     "fpr_at_95_out": Row(scored, -1, 0, 1),
     "aupr_in": Row(scored, +1, 0, 1),
+    "aupr_out": Row(scored, +1, 0, 1),
 }
-TWO_SAMPLES = {"auroc", "fpr_at_95", "fpr_at_95_out", "aupr_in"}
+TWO_SAMPLES = {"auroc", "fpr_at_95", "fpr_at_95_out", "aupr_in", "aupr_out"}
 TIES_FOLLOW_ORDER = {"ece_equal_mass"}  # a tie across a cut between two bins is broken by position
 
 

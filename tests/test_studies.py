@@ -115,8 +115,8 @@ def test_ood_by_hand(results: Folder) -> None:
     show(results, clean_set(2), [[4, 0], [3, 0], [0, 2], [1, 0]], [0, 0, 1, 0])
     show(results, out_set("odd"), [[2, 0], [0, 0]], None)
     found = table(ood.measure(record(results)))
-    assert {key[3] for key in found} == {"msp", "max_logit", "energy", "entropy"}
-    for method in ("msp", "max_logit", "energy", "entropy"):
+    assert {key[3] for key in found} >= {"msp", "max_logit", "energy", "entropy", "gen", "ash"}
+    for method in ("msp", "max_logit", "energy", "entropy", "gen"):
         # ID 4, 3, 2, 1 against out 2, 0: of 8 pairs, 6 are won and one is tied (2 and 2).
         assert found["odd", "all", "auroc", method].value == 6.5 / 8
         # All four ID must be kept: threshold 1, so one of two out passes.
@@ -125,6 +125,8 @@ def test_ood_by_hand(results: Folder) -> None:
         assert found["odd", "all", "fpr95_out", method].value == 0.5
         # Steps at 4, 3, 2, 1: precision 1, 1, 3/4, 4/5, each a quarter of the ID images.
         assert found["odd", "all", "aupr_in", method].value == pytest.approx((1 + 1 + 0.75 + 0.8) / 4)
+        # From below, 0, 1, 2, 3: both out images among the first 1 and, with the tie of two, 4.
+        assert found["odd", "all", "aupr_out", method].value == pytest.approx((1 + 2 / 4) / 2)
         assert found["odd", "all", "auroc", method].n == 6
 
 
@@ -163,7 +165,7 @@ def test_ood_measures_what_annotators_found_to_show_nothing_known_beside_the_ful
     full, cleaned = (found["odd", subset, "auroc", "max_logit"] for subset in ("all", "cleaned"))
     assert (full.value, full.n) == (pytest.approx(30 / 36), 4 + 36)
     assert (cleaned.value, cleaned.n) == (1.0, 4 + 30)
-    assert {key[2] for key in found if key[1] == "cleaned"} == {"auroc", "fpr95", "fpr95_out", "aupr_in"}
+    assert {key[2] for key in found if key[1] == "cleaned"} == {"auroc", "fpr95", "fpr95_out", "aupr_in", "aupr_out"}
 
 
 # --- shape -----------------------------------------------------------------------------------------------------------

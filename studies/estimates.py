@@ -19,7 +19,8 @@ from typing import ParamSpec
 import numpy as np
 import numpy.typing as npt
 
-from studies import metrics
+from studies import influences, metrics, reliability
+from studies import temperature as temperatures
 from studies.measurements import Measurement
 from studies.metrics import Bools, Doubles, Floats, Ints
 
@@ -101,50 +102,17 @@ def top_k(logits: Floats, labels: Ints, *, k: int = 1) -> Estimate:
     return share(metrics.hits(logits, labels, k=k))
 
 
-def nll(log_probabilities: Floats, labels: Ints) -> Estimate:
-    """Negative log-likelihood, in nats."""
-    return Estimate.of(metrics.nll(log_probabilities, labels), metrics.log_losses(log_probabilities, labels))
-
-
-def brier(log_probabilities: Floats, labels: Ints) -> Estimate:
-    """Brier score, 0 to 2."""
-    probabilities = np.exp(log_probabilities)
-    return Estimate.of(metrics.brier(probabilities, labels), metrics.squared_losses(probabilities, labels))
-
-
 def ece(log_probabilities: Floats, labels: Ints) -> Estimate:
     """Expected calibration error over 15 bins of equal width, a fraction. The error is too wide near a value of 0."""
-    confidence, correct = _top_label(log_probabilities, labels)
-    signed = _signed_gaps(confidence, correct, metrics.equal_width(confidence, 15))
-    return Estimate.of(metrics.ece(confidence, correct), signed)
+    confidence, correct = np.exp(log_probabilities.max(axis=1)), metrics.hits(log_probabilities, labels)
+    bins = reliability.binned(confidence, correct, reliability.equal_width(confidence, 15))
+    return Estimate.of(reliability.ece(confidence, correct), influences.of_gap(confidence, correct, bins))
 
 
-def ece_equal_mass(log_probabilities: Floats, labels: Ints) -> Estimate:
-    """Expected calibration error over 15 bins of equal mass, a fraction. The error is too wide near a value of 0."""
-    confidence, correct = _top_label(log_probabilities, labels)
-    signed = _signed_gaps(confidence, correct, metrics.equal_mass(confidence, 15))
-    return Estimate.of(metrics.ece_equal_mass(confidence, correct), signed)
-
-
-def _top_label(log_probabilities: Floats, labels: Ints) -> tuple[Doubles, Bools]:
-    return np.exp(log_probabilities.max(axis=1)), metrics.hits(log_probabilities, labels)
-
-
-def _signed_gaps(confidence: Doubles, correct: Bools, bin_of: Ints) -> Doubles:
-    gaps = correct - confidence
-    signed: Doubles = np.sign(np.bincount(bin_of, weights=gaps))[bin_of] * gaps
-    return signed
-
-
-def temperature(logits: Floats, labels: Ints) -> Estimate:
+def temperature(logits: Floats, labels: Ints, *, start: float = 1.0) -> Estimate:
     """Temperature of least negative log-likelihood; its error is the sandwich of a root of estimating equations."""
-    value = metrics.temperature(logits, labels)
-    log_probabilities = metrics.log_softmax(logits, temperature=value)
-    probabilities, centred = np.exp(log_probabilities), log_probabilities * value
-    mean = (probabilities * centred).sum(axis=1)
-    curvature = float(((probabilities * centred**2).sum(axis=1) - mean**2).mean())
-    slopes = metrics.likelihood_slopes(logits, labels, 1 / value)
-    return Estimate.of(value, value**2 / curvature * slopes)
+    fit = temperatures.fit(logits, labels, start=start)
+    return Estimate.of(fit.value, fit.value**2 / fit.curvature * fit.slopes)
 
 
 def error_ratio(correct: Bools, member: Bools) -> Estimate:
@@ -164,6 +132,12 @@ def shape_bias(decisions: Ints, shapes: Ints, textures: Ints) -> Estimate:
 def cue_accuracy(decisions: Ints, shapes: Ints, textures: Ints) -> Estimate:
     """Share of decisions that hit a cue, a fraction, among images whose cues differ."""
     return share(metrics.cue_hits(decisions, shapes, textures))
+
+
+def error_consistency(correct: Bools, other: Bools) -> Estimate:
+    """Error consistency of two observers of the same images, -1 to 1."""
+    value = metrics.error_consistency(correct, other)
+    return Estimate.of(value, influences.of_error_consistency(correct, other))
 
 
 def mean_of_strata(strata: Sequence[Bools]) -> Estimate:

@@ -1,17 +1,21 @@
 """Which visual factors make a model err.
 
-For clean sets annotated in the manner of ImageNet-X (Idrissi et al. 2022): ``prototype`` marks the images that the
-factors were annotated against, which are left out (null: the image was not annotated, left out too); ``top_factor`` is
-the one factor that sets an image apart most (method "top"), ``factors`` are all that apply (method "multi"). Overall
-accuracy is over all annotated images (subset ``annotated``), the same for both methods. A factor that fewer than 30
-images show is left out of that method.
+For clean sets annotated in the manner of ImageNet-X (Idrissi et al. 2022): ``top_factor`` is the one factor that sets
+an image apart most (method "top"), ``factors`` are all that apply (method "multi"), and ``prototype`` marks the images
+that the factors were annotated against. Those are left out, as the publishers do; with them the methods are
+"top+prototypes" and "multi+prototypes". An image where it is null was not annotated, and is left out of all. Overall
+accuracy is over all annotated images of the method (subset ``annotated``), against which an accuracy under one factor
+is held. A factor that fewer than 30 images show is left out of that method.
+
+Calibration errors (raw, at the model's own scale) are measured where 100 images or more show the factor, without
+prototypes: the plain one over 15 bins is mostly chance below that, and the debiased one is there to tell.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,46 +24,58 @@ from studies import estimates
 from studies.estimates import Site
 from studies.measurements import Measurement
 from studies.metrics import Bools, hits
+from studies.outcomes import METRICS, Outcomes, outcomes
 from studies.right import best_right
 
 ANNOTATIONS = {"top_factor", "factors", "prototype"}
 LEAST_IMAGES = 30
+LEAST_TO_CALIBRATE = 100
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """Annotated images without prototypes.
+    """Annotated images, without prototypes unless asked for.
 
     Attributes
     ----------
+    rows : (N,) which images of the set they are
     correct : (n,) whether each is classified right
     top, multi : for each factor with enough images, which images show it (n,)
     """
 
+    rows: Bools
     correct: Bools
     top: dict[str, Bools]
     multi: dict[str, Bools]
 
 
 def measure(record: Record) -> Iterator[Measurement]:
-    """Top-1 and error ratio of one model for each visual factor of the annotated clean sets."""
+    """Top-1, error ratio and calibration error of one model for each visual factor of the annotated clean sets."""
     for clean in record.sets("clean"):
         predictions = record.predictions(clean.name)
         if set(predictions.images) >= ANNOTATIONS:
-            images = annotated(predictions)
-            yield from _by_factor(record, predictions, "top", images.correct, images.top)
-            yield from _by_factor(record, predictions, "multi", images.correct, images.multi)
+            site = Site("factors", record.model, predictions.head.name, clean.name, "annotated", "top")
+            images, everything = annotated(predictions), annotated(predictions, prototypes=True)
+            whole = outcomes(predictions.logits, predictions.labels, best_right(predictions))[images.rows]
+            for method, members in (("top", images.top), ("multi", images.multi)):
+                yield from _by_factor(replace(site, method=method), images.correct, members)
+                yield from _calibrated(replace(site, method=method), whole, members)
+            if len(everything.correct) > len(images.correct):
+                for method, members in (("top", everything.top), ("multi", everything.multi)):
+                    yield from _by_factor(replace(site, method=f"{method}+prototypes"), everything.correct, members)
 
 
-def annotated(predictions: Predictions) -> Annotated:
+def annotated(predictions: Predictions, *, prototypes: bool = False) -> Annotated:
     """The annotated images of a clean set, and which factors they show."""
-    rows = predictions.images["prototype"].eq(False).to_numpy(dtype=bool)
+    marked = predictions.images["prototype"]
+    rows = (marked.notna() if prototypes else marked.eq(False)).to_numpy(dtype=bool)
     images = predictions.images[rows]
     correct = hits(predictions.logits, best_right(predictions))[rows]
     top = images["top_factor"]
     sets = [set() if found is None else set(found) for found in images["factors"]]
     return Annotated(
+        rows,
         correct,
         _enough({name: top.eq(name).to_numpy(dtype=bool) for name in top.dropna().unique()}),
         _enough({name: np.array([name in found for found in sets]) for name in set().union(*sets)}),
@@ -73,12 +89,15 @@ def _enough(members: dict[str, Bools]) -> dict[str, Bools]:
     return {name: members[name] for name in sorted(members) if name not in few}
 
 
-def _by_factor(
-    record: Record, predictions: Predictions, method: str, correct: Bools, members: dict[str, Bools]
-) -> Iterator[Measurement]:
-    head, name = predictions.head.name, predictions.image_set.name
-    yield from Site("factors", record.model, head, name, "annotated", method).measure("top1", estimates.share, correct)
+def _by_factor(site: Site, correct: Bools, members: dict[str, Bools]) -> Iterator[Measurement]:
+    yield from site.measure("top1", estimates.share, correct)
     for factor, member in members.items():
-        site = Site("factors", record.model, head, name, factor, method)
-        yield from site.measure("top1", estimates.share, correct[member])
-        yield from site.measure("error_ratio", estimates.error_ratio, correct, member)
+        yield from replace(site, subset=factor).measure("top1", estimates.share, correct[member])
+        yield from replace(site, subset=factor).measure("error_ratio", estimates.error_ratio, correct, member)
+
+
+def _calibrated(site: Site, whole: Outcomes, members: dict[str, Bools]) -> Iterator[Measurement]:
+    for factor, member in {"annotated": np.ones(len(whole), dtype=bool), **members}.items():
+        if member.sum() >= LEAST_TO_CALIBRATE:
+            for metric in ("ece15", "ece15_squared_debiased"):
+                yield from replace(site, subset=factor).measure(metric, METRICS[metric], whole[member])

@@ -1,7 +1,8 @@
 """Metrics of decisions and probabilities: arrays in, one number out.
 
 Accuracies, rates and errors are fractions. What is undefined raises ValueError with the reason; no metric returns NaN,
-nor 0 in its place. Metrics of telling ID from out are in `studies.detection`, standard errors in `studies.estimates`.
+nor 0 in its place. Whether confidence means what it says is in `studies.reliability`, telling ID from out in
+`studies.detection`, the fit of a temperature in `studies.temperature`, standard errors in `studies.estimates`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
@@ -114,85 +114,6 @@ def squared_losses(probabilities: Floats, labels: Ints) -> Doubles:
     return losses
 
 
-def ece(confidence: Floats, correct: Bools, *, bins: int = 15) -> float:
-    """Expected calibration error: mean gap between confidence and accuracy over confidence bins, a fraction.
-
-    Guo et al. 2017 (arXiv:1706.04599), eq. 3. Bins are (low, high] of equal width, 0 belongs to the first. The mean
-    confidence of a bin stands for it, not its middle. Lower is better. A small sample biases it upwards.
-
-    Parameters
-    ----------
-    confidence : (n,) largest class probability of each image
-    correct : (n,) whether that class is the right one
-
-    >>> round(ece(np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False]), bins=10), 3)
-    0.1
-    """
-    return _gap(confidence, correct, equal_width(confidence, bins))
-
-
-def ece_equal_mass(confidence: Floats, correct: Bools, *, bins: int = 15) -> float:
-    """Expected calibration error over bins that hold equally many images, a fraction. Lower is better.
-
-    Nixon et al. 2019 (arXiv:1904.01685), top label only. Images are sorted by confidence and cut into nearly equal
-    parts; a tie across a cut is broken by the order of the images.
-
-    >>> round(ece_equal_mass(np.array([0.9, 0.9, 0.6, 0.6]), np.array([True, True, True, False]), bins=2), 3)
-    0.1
-    """
-    return _gap(confidence, correct, equal_mass(confidence, bins))
-
-
-def equal_width(confidence: Floats, bins: int) -> Ints:
-    """Bin of each image (n,): (low, high] of equal width on [0, 1], 0 in the first."""
-    if len(confidence) and not (confidence.min() >= 0 and confidence.max() <= 1):
-        raise ValueError(f"Confidences run from {confidence.min()} to {confidence.max()}; they must lie in 0 to 1.")
-    return np.maximum(np.searchsorted(np.linspace(0, 1, bins + 1), confidence, side="left") - 1, 0)
-
-
-def equal_mass(confidence: Floats, bins: int) -> Ints:
-    """Bin of each image (n,): nearly equally many in each, by rising confidence."""
-    size, larger = divmod(len(confidence), bins)
-    of_rank = np.repeat(np.arange(bins), size + (np.arange(bins) < larger))
-    found = np.empty(len(confidence), dtype=np.int64)
-    found[np.argsort(confidence, kind="stable")] = of_rank
-    return found
-
-
-def _gap(confidence: Floats, correct: Bools, bin_of: Ints) -> float:
-    same_length(confidence=confidence, correct=correct)
-    gaps = np.bincount(bin_of, weights=correct - confidence.astype(np.float64))
-    return float(np.abs(gaps).sum() / len(confidence))
-
-
-def temperature(logits: Floats, labels: Ints, *, low: float = 0.01, high: float = 10.0) -> float:
-    """The temperature that minimises the negative log-likelihood of logits / T. Above 1: the model is overconfident.
-
-    Guo et al. 2017. The likelihood is convex in 1/T, so the root of its derivative is the minimum. Undefined where the
-    minimum is outside of low to high, as it is for a model that is right on every image.
-
-    >>> round(temperature(np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]), np.array([0, 0, 0, 1])), 3)
-    1.82
-    """
-    same_length(logits=logits, labels=labels)
-    centred = logits - logits.max(axis=1, keepdims=True)
-
-    def slope(inverse: float) -> float:
-        return float(likelihood_slopes(centred, labels, inverse).mean())
-
-    if slope(1 / high) >= 0 or slope(1 / low) <= 0:
-        raise ValueError(f"No temperature in {low} to {high} minimises the likelihood of these {len(labels)} images.")
-    return 1.0 / float(optimize.brentq(slope, 1 / high, 1 / low, xtol=1e-10, rtol=1e-10))
-
-
-def likelihood_slopes(logits: Floats, labels: Ints, inverse: float) -> Doubles:
-    """Derivative of each image's negative log-likelihood (n,) in the inverse temperature, at that inverse."""
-    values = logits.astype(np.float64)
-    weights = np.exp(log_softmax(values, temperature=1 / inverse))
-    slopes: Doubles = (weights * values).sum(axis=1) - np.take_along_axis(values, labels[:, None], axis=1)[:, 0]
-    return slopes
-
-
 def error_ratio(correct: Bools, member: Bools) -> float:
     """Error rate on the images of a factor over the error rate on all, a ratio. Above 1: the factor is harder.
 
@@ -255,6 +176,33 @@ def cue_hits(decisions: Ints, shapes: Ints, textures: Ints) -> Bools:
     if not conflict.any():
         raise ValueError(f"None of {len(shapes)} images has two different cues.")
     return np.asarray(((decisions == shapes) | (decisions == textures))[conflict])
+
+
+def error_consistency(correct: Bools, other: Bools) -> float:
+    """How far two observers err on the same images, beyond what their accuracies alone make them: -1 to 1.
+
+    Cohen's kappa of being right (Geirhos et al. 2020, arXiv:2006.16736, eq. 1). 1: both err on the same images; 0: as
+    independent observers of their accuracies would. Undefined where both are right on all images, or both on none.
+
+    Parameters
+    ----------
+    correct, other : (n,) whether each observer is right on each image
+
+    >>> error_consistency(np.array([True, True, False, False]), np.array([True, False, False, False]))
+    0.5
+    """
+    observed, expected = agreement(correct, other)
+    return (observed - expected) / (1 - expected)
+
+
+def agreement(correct: Bools, other: Bools) -> tuple[float, float]:
+    """Share of images on which two observers are both right or both wrong: observed, and expected by chance."""
+    same_length(correct=correct, other=other)
+    mine, theirs = float(correct.mean()), float(other.mean())
+    expected = mine * theirs + (1 - mine) * (1 - theirs)
+    if (correct.all() and other.all()) or not (correct.any() or other.any()):
+        raise ValueError(f"Both are {'right' if mine else 'wrong'} on all images: they cannot but agree.")
+    return float((correct == other).mean()), expected
 
 
 def same_length(**arrays: npt.NDArray[Any]) -> None:

@@ -3,23 +3,32 @@
 Conflict sets show the shape of one class (``label``) in the texture of another (``texture``). A decision is the class
 with the largest mean softmax probability over the model's classes that mean it, softmax over all (method "mapped"), as
 in Geirhos et al. 2019. Asking a zero-shot model with the class names alone would be a different number.
+
+``error_consistency`` says how far two models err on the same images, beyond what their accuracies by shape make them
+(Geirhos et al. 2020): each pair once, method "mapped:<other model>", under both models' default heads.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from engine.predictions import Predictions, Record
+from engine.predictions import Folder, ImageSet, IncompleteRecord, Predictions, Record, models
 from studies import estimates
 from studies.estimates import Site
 from studies.measurements import Measurement
-from studies.metrics import Ints, log_softmax
+from studies.metrics import Bools, Ints, log_softmax
+
+RIGHT: dict[tuple[str, str, str, ImageSet], Bools] = {}
+"""On which images each model goes by shape: a process asks every model once, not once for each of the others."""
+log = logging.getLogger(__name__)
 
 
 def measure(record: Record) -> Iterator[Measurement]:
-    """Shape bias of one model, pooled and for each shape, and the share of decisions that hit a cue; fractions."""
+    """Shape bias of one model, pooled and by shape; share of decisions that hit a cue; consistency with others."""
     for image_set in record.sets("conflict"):
         predictions = record.predictions(image_set.name)
         if "texture" not in predictions.images:
@@ -32,10 +41,33 @@ def measure(record: Record) -> Iterator[Measurement]:
         site = Site("shape", record.model, predictions.head.name, image_set.name, "all", "mapped")
         yield from site.measure("shape_bias", estimates.shape_bias, decisions, shapes, textures)
         yield from site.measure("cue_accuracy", estimates.cue_accuracy, decisions, shapes, textures)
+        yield from consistencies(site, record, decisions == shapes)
         for shape, name in enumerate(image_set.class_names):
             rows = shapes == shape
             site = Site("shape", record.model, predictions.head.name, image_set.name, name, "mapped")
             yield from site.measure("shape_bias", estimates.shape_bias, decisions[rows], shapes[rows], textures[rows])
+
+
+def consistencies(site: Site, record: Record, correct: Bools) -> Iterator[Measurement]:
+    """Error consistency with every model whose name comes later, where that one has been shown the whole set."""
+    others = models(record.results)["digest"]
+    for other in others.index[others.index > record.model]:
+        try:
+            same = _right_by_shape(record.results, str(other), str(others[other]), record.image_set(site.image_set))
+        except (IncompleteRecord, OSError) as reason:
+            log.info("error_consistency with %s is left out at %s: %s", other, site, reason)
+            continue
+        place = replace(site, method=f"{site.method}:{other}")
+        yield from place.measure("error_consistency", estimates.error_consistency, correct, same)
+
+
+def _right_by_shape(results: Folder, model: str, digest: str, image_set: ImageSet) -> Bools:
+    """Whether another model goes by shape (n,); worked out once in a process for these weights and images."""
+    key = (str(results), model, digest, image_set)
+    if key not in RIGHT:
+        predictions = Record.of(results, model).predictions(image_set.name)
+        RIGHT[key] = np.asarray(decide(predictions) == predictions.labels)
+    return RIGHT[key]
 
 
 def decide(predictions: Predictions) -> Ints:

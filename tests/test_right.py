@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from results_by_hand import clean_set, learned, record, show, table, zero_shot
+from timm.data import RealLabelsImagenet
 
 from engine.predictions import Floats, Folder, Head, ImageSet, Ints, Predictions
 from studies import acceptance, calibration, factors, metrics, prompts, shift
@@ -110,3 +114,34 @@ def test_prompts_and_factors_count_any(tmp_path: Path) -> None:
     assert found["plain", "all", "ece15", ""].value == pytest.approx(confidence - 4 / 6)
     assert found["plain", "annotated", "mean_factor_top1", "top"].value == pytest.approx(4 / 6)
     assert table(factors.measure(record(folder)))["plain", "pose", "top1", "multi"].value == pytest.approx(4 / 6)
+
+
+def test_real_labels_are_counted_as_timm_counts_them(tmp_path: Path) -> None:
+    """Beyer et al. 2020: any of the labels is right, and pictures without one are left out."""
+    rng = np.random.default_rng(0)
+    real = [rng.choice(9, rng.integers(0, 4), replace=False).tolist() for _ in range(300)]
+    own, logits = rng.integers(0, 9, 300), rng.normal(size=(300, 9)).astype(np.float32)
+    names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, 301)]
+    (tmp_path / "real.json").write_text(json.dumps(real))
+    theirs = RealLabelsImagenet(names, real_json=str(tmp_path / "real.json"), topk=(1, 5))
+    theirs.add_result(torch.tensor(logits))
+    folder = Folder.of(tmp_path / "results")
+    learned(folder, 9)
+    show(folder, clean_set(9), logits.tolist(), own.tolist(), real_labels=real)
+    found = table(shift.measure(record(folder)))
+    labelled = np.array([bool(labels) for labels in real])
+    for metric, percent in theirs.get_accuracy().items():
+        row = found["plain", "real", f"top{metric}", "real"]
+        assert (row.value, row.n) == (pytest.approx(percent / 100), labelled.sum())
+    beside = found["plain", "real", "top1", "full"]
+    assert (beside.value, beside.n) == (np.mean((logits.argmax(axis=1) == own)[labelled]), labelled.sum())
+    assert found["plain", "all", "top1", "full"].n == 300
+
+
+def test_without_a_real_label_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Folder.of(tmp_path)
+    learned(folder, 2)
+    show(folder, clean_set(2), [[1, 0]] * 2, [0, 1], real_labels=[[], None])
+    with caplog.at_level(logging.INFO):
+        assert {key[1] for key in table(shift.measure(record(folder)))} == {"all"}
+    assert "No image of 'plain' has a ReaL label" in caplog.text

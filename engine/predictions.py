@@ -15,7 +15,8 @@ less. This module needs numpy, pandas and pyarrow only, so that studies run wher
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -39,6 +40,9 @@ LEARNED = "learned"
 DEFAULT_PROMPTS = "openai80"
 PRECISIONS = ("float32", "tf32", "bfloat16")
 """Of the forward pass; the first is the default. Features are float32 when read, whatever they were."""
+KEPT_BYTES = 1 << 30
+"""Of features that a record keeps once they were read; sets for which there is no room are read every time."""
+Kept = dict[str, tuple[pd.DataFrame, Floats]]
 
 
 class IncompleteRecord(LookupError):
@@ -240,11 +244,14 @@ class Record:
     results : the folder RESULTS
     facts : the model's row of ``models.parquet``
     image_sets : every set that RESULTS knows, sorted by name
+    head : the head that was asked for by name, see `under`; empty where none was
     """
 
     results: Folder
     facts: pd.Series
     image_sets: tuple[ImageSet, ...]
+    head: str = ""
+    _kept: Kept = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, results: Folder, model: str) -> Record:
@@ -259,15 +266,19 @@ class Record:
         """Name of the model."""
         return str(self.facts["name"])
 
-    @property
+    def under(self, head: str) -> Record:
+        """The same record with this head for the default one; what was read of the images is shared."""
+        return replace(self, head=head)
+
+    @cached_property
     def heads(self) -> tuple[str, ...]:
         """Names of the model's heads, sorted."""
         return tuple(file.removesuffix(".parquet") for file in (self.results / "heads" / self.model).files())
 
     @property
     def default_head(self) -> str:
-        """The learned head where there is one, else the full prompt set."""
-        return LEARNED if LEARNED in self.heads else DEFAULT_PROMPTS
+        """The head that was asked for; else the learned one where there is one, else the full prompt set."""
+        return self.head or (LEARNED if LEARNED in self.heads else DEFAULT_PROMPTS)
 
     def sets(self, role: Role) -> tuple[ImageSet, ...]:
         """The image sets of one role."""
@@ -291,6 +302,15 @@ class Record:
         return Predictions(image_set, chosen, images, features, chosen.logits(features), labels)
 
     def _cell(self, name: str) -> tuple[pd.DataFrame, Floats]:
+        if name in self._kept:
+            return self._kept[name]
+        images, features = self._read_cell(name)
+        features.flags.writeable = False
+        if features.nbytes + sum(kept.nbytes for _, kept in self._kept.values()) <= KEPT_BYTES:
+            self._kept[name] = images, features
+        return images, features
+
+    def _read_cell(self, name: str) -> tuple[pd.DataFrame, Floats]:
         images = (self.results / "images").read(f"{name}.parquet").to_pandas()
         readable = images[images["error"].isna()].drop(columns="error").reset_index(drop=True)
         folder = self.results / "features" / name / self.model

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from engine.predictions import Folder, Record, digest, models
@@ -31,7 +32,7 @@ STUDIES: dict[str, Callable[[Record], Iterator[Measurement]]] = {
 def measure(results_uri: str, model: str, studies: tuple[str, ...]) -> list[Measurement]:
     """All measurements of one model in some studies; takes names and gives plain records, so that it runs anywhere."""
     record = Record.of(Folder.of(results_uri), model)
-    return [measurement for study in studies for measurement in STUDIES[study](record)]
+    return [replace(row, influences=()) for study in studies for row in STUDIES[study](record)]
 
 
 def inputs(results: Folder) -> str:

@@ -116,14 +116,14 @@ def brier(log_probabilities: Floats, labels: Ints) -> Estimate:
 def ece(log_probabilities: Floats, labels: Ints) -> Estimate:
     """Expected calibration error over 15 bins of equal width, a fraction. The error is too wide near a value of 0."""
     confidence, correct = _top_label(log_probabilities, labels)
-    signed = _signed_gaps(confidence, correct, metrics.equal_width(confidence, 15))
+    signed = signed_gaps(confidence, correct, metrics.equal_width(confidence, 15))
     return Estimate.of(metrics.ece(confidence, correct), signed)
 
 
 def ece_equal_mass(log_probabilities: Floats, labels: Ints) -> Estimate:
     """Expected calibration error over 15 bins of equal mass, a fraction. The error is too wide near a value of 0."""
     confidence, correct = _top_label(log_probabilities, labels)
-    signed = _signed_gaps(confidence, correct, metrics.equal_mass(confidence, 15))
+    signed = signed_gaps(confidence, correct, metrics.equal_mass(confidence, 15))
     return Estimate.of(metrics.ece_equal_mass(confidence, correct), signed)
 
 
@@ -131,7 +131,8 @@ def _top_label(log_probabilities: Floats, labels: Ints) -> tuple[Doubles, Bools]
     return np.exp(log_probabilities.max(axis=1)), metrics.hits(log_probabilities, labels)
 
 
-def _signed_gaps(confidence: Doubles, correct: Bools, bin_of: Ints) -> Doubles:
+def signed_gaps(confidence: Doubles, correct: Bools, bin_of: Ints) -> Doubles:
+    """Influences on an ECE (n,): right or not, less the confidence, with the sign of their bin's gap."""
     gaps = correct - confidence
     signed: Doubles = np.sign(np.bincount(bin_of, weights=gaps))[bin_of] * gaps
     return signed

@@ -244,6 +244,6 @@ def _commit(results: Folder, image_set: ImageSet, model: str, found: Given, sour
 
 def _enter(results: Folder, stored: pd.DataFrame, model: str, kind: str, told: Mapping[str, str]) -> None:
     row = dict(_row(stored, model)) if model in stored.index else {}
-    facts = {"group": "imported", "train_source": "imported", "lineage": model, **row, **told}
+    facts = {"group": "imported", "train_source": "imported", "lineage": model, "duplicate_of": "", **row, **told}
     entered = pd.DataFrame([{**facts, "name": model, "imported": kind}])
     write_models(results, pd.concat([stored[stored["name"] != model], entered], ignore_index=True))

@@ -102,7 +102,7 @@ def _here_at_first(
     helped = "RAY_ADDRESS" in os.environ or (os.cpu_count() or 1) > 1
     started, outcomes = time.monotonic(), list[Outcome[R]]()
     for done in range(len(items)):
-        left = (time.monotonic() - started) / max(done, 1) * (len(items) - done)
+        left = (time.monotonic() - started) / done * (len(items) - done) if done else 0.0
         if helped and left > STARTING_PAYS and len(items) - done > 1 and _has_ray():
             with session():
                 return outcomes + _on_ray(function, items[done:], names[done:], progress)

@@ -283,6 +283,7 @@ class Record:
     image_sets: tuple[ImageSet, ...]
     head: str = ""
     _kept: Kept = field(default_factory=dict, compare=False, repr=False)
+    _heads: dict[str, Head] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, results: Folder, model: str) -> Record:
@@ -328,10 +329,15 @@ class Record:
     def predictions(self, name: str, head: str | None = None) -> Predictions:
         """What the model says of one image set under one head; `default_head` where none is named. Order of the set."""
         image_set = self.image_set(name)
-        chosen = read_head(self.results, self.model, head or self.default_head)
+        chosen = self._head(head or self.default_head)
         images, features = self._cell(name)
         labels = images["label"].fillna(-1).to_numpy(dtype=np.int64)
         return Predictions(image_set, chosen, images, features, chosen.logits(features), labels)
+
+    def _head(self, name: str) -> Head:
+        if name not in self._heads:
+            self._heads[name] = read_head(self.results, self.model, name)
+        return self._heads[name]
 
     def images(self, name: str) -> pd.DataFrame:
         """The readable images of one set, in its order: ``image_id``, ``label`` and annotations."""

@@ -8,7 +8,8 @@ the pairing (as McNemar's test does for two accuracies); where either has no inf
 an error. What is the same under every head to the last bit has no differences: the prompts have no part in it, or
 these images do not show it.
 
-A study is taken under one head after the other. Of the default's measurements the influences are kept meanwhile, as
+A study is taken under one head after the other, so this takes as long as the others do, once for every prompt set; what
+was read of the images is kept and not read again, see `engine.predictions.Record`. Of the default's measurements the influences are kept meanwhile, as
 float32: 4 bytes an image and measurement, at 60,000 images and 400 measurements about 100 MB.
 """
 

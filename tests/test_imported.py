@@ -12,6 +12,7 @@ import pytest
 from results_by_hand import NET, clean_set, learned, out_set, show
 from scipy.special import softmax
 
+from engine.files import BadStore
 from engine.predictions import Folder, ImageSet, Record, models
 from studies import imported
 from studies.imported import BadPredictions
@@ -142,6 +143,18 @@ def test_facts_are_kept_and_another_set_changes_none(results: Folder, tmp_path: 
     assert list(facts.index) == [MINE, NET]
     assert tuple(facts.loc[MINE, ["group", "train_source", "lineage"]]) == ("clip_ft", "imported", MINE)
     assert facts.loc[NET, "digest"] == "aaaa"
+
+
+def test_an_import_that_was_stopped_is_done_by_the_same_command(results: Folder, tmp_path: Path) -> None:
+    table = _scores(results, "plain")
+    in_the_way = Path(results.path, "heads", MINE)
+    in_the_way.write_text("no folder")
+    with pytest.raises(BadStore):
+        _take(results, table, "plain", tmp_path)
+    assert MINE not in models(results).index
+    in_the_way.unlink()
+    _take(results, table, "plain", tmp_path)
+    assert {row.image_set for row in _measured(results, MINE)} == {"plain"}
 
 
 def _altered(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -113,9 +114,10 @@ def _row(stored: pd.DataFrame, model: str) -> pd.Series:
 
 def _read(results: Folder, file: Path, image_set: ImageSet, clean: ImageSet) -> Given:
     table = _table(file)
-    order = _order(results, image_set, table.column("image_id").to_pylist(), file)
+    given = table.column("image_id").to_pylist()
+    order = _order(results, image_set, given, file)
     columns = [column for column in table.column_names if column != "image_id"]
-    ids = [table.column("image_id")[int(row)].as_py() for row in order]
+    ids = [given[row] for row in order]
     if set(columns) == {"prediction", "confidence"}:
         among = image_set if image_set.role == "conflict" else clean
         decided = _decided(table.column("prediction").to_pylist(), among, file)
@@ -126,7 +128,7 @@ def _read(results: Folder, file: Path, image_set: ImageSet, clean: ImageSet) -> 
                 f"{file}, row {worst + 1}: the confidence is {confidence[worst]}; give a probability from 0 to 1."
             )
         return Given(ids, decided=decided[order], confidence=confidence[order])
-    logits = _numbers(_apart(table.select(columns)), file)
+    logits = _numbers(_apart(table.select(columns), file), file)
     _check_classes(columns, logits, clean, file)
     return Given(ids, logits=logits[order].astype(np.float32))
 
@@ -175,12 +177,15 @@ def _order(results: Folder, image_set: ImageSet, given: Sequence[str], file: Pat
     return np.asarray(order, dtype=np.int64)
 
 
-def _apart(table: pa.Table) -> pa.Table:
+def _apart(table: pa.Table, file: Path) -> pa.Table:
     """One column a class, where the logits are one column of lists."""
-    if table.column_names != ["logits"]:
+    if table.column_names != ["logits"] or not hasattr(table.column("logits").type, "value_type"):
         return table
-    rows = pd.DataFrame(table.column("logits").to_pylist(), dtype=np.float64)
-    return pa.Table.from_pandas(rows.rename(columns=str), preserve_index=False)
+    lengths = pc.list_value_length(table.column("logits")).to_numpy()
+    if len(set(lengths)) != 1 or not lengths[0]:
+        raise BadPredictions(f"{file} has lists of {min(lengths)} to {max(lengths)} logits; give one for every class.")
+    values = pc.list_flatten(table.column("logits")).to_numpy().reshape(len(lengths), -1)
+    return pa.table({str(number): values[:, number] for number in range(values.shape[1])})
 
 
 def _numbers(table: pa.Table, file: Path) -> Doubles:

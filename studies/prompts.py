@@ -9,8 +9,10 @@ an error. What is the same under every head to the last bit has no differences: 
 these images do not show it.
 
 A study is taken under one head after the other, so this takes as long as the others do, once for every prompt set; what
-was read of the images is kept and not read again, see `engine.predictions.Record`. Of the default's measurements the influences are kept meanwhile, as
-float32: 4 bytes an image and measurement, at 60,000 images and 400 measurements about 100 MB.
+was read of the images is kept and not read again, see `engine.predictions.Record`. Of the default's measurements in the
+study at hand the influences are kept meanwhile, as float32: 4 bytes an image and measurement, at 60,000 images and 400
+measurements about 100 MB. A study may go by ``record.head``, which is named here and empty elsewhere, to leave out what
+no head can change.
 """
 
 from __future__ import annotations

@@ -52,6 +52,12 @@ def _scores(results: Folder, name: str) -> pd.DataFrame:
     return table.astype(np.float64).assign(image_id=shown.images["image_id"]).sample(frac=1, random_state=0)
 
 
+def _lists(results: Folder, name: str) -> pd.DataFrame:
+    table = _scores(results, name)
+    rows = table.drop(columns="image_id").to_numpy().tolist()
+    return pd.DataFrame({"image_id": table["image_id"], "logits": rows})
+
+
 def _decisions(results: Folder, name: str) -> pd.DataFrame:
     table = _scores(results, name)
     logits = table.drop(columns="image_id").to_numpy(dtype=np.float64)
@@ -82,8 +88,7 @@ def test_logits_are_measured_as_those_of_a_model_that_was_shown_the_images(
     for name in SETS:
         table = _scores(results, name)
         if form == "lists":
-            rows = table.drop(columns="image_id").to_numpy().tolist()
-            table = pd.DataFrame({"image_id": table["image_id"], "logits": rows})
+            table = _lists(results, name)
         said = _take(results, table, name, tmp_path, "csv" if form == "csv" else "parquet")
         assert f"imported logits of '{MINE}' on {len(table)} images of '{name}'" in said
     expected = [replace(row, model=MINE, head="given") for row in _measured(results, NET)]
@@ -177,6 +182,8 @@ def _altered(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFram
         (_scores, lambda table: table.drop(columns="class 5"), "has logits of 5 classes; 'plain' has 6"),
         (_scores, lambda table: table[table.columns[::-1]], "has the classes of 'plain' in another order: class 5"),
         (_scores, lambda table: table.drop(columns="image_id"), "it needs image_id and either a column per class"),
+        (_lists, lambda table: table.assign(logits=[[1.0]] + [[1.0] * 6] * 239), "lists of 1 to 6 logits; give one"),
+        (_lists, lambda table: table.assign(logits=[[1.0] * 7] * 240), "has logits of 7 classes; 'plain' has 6"),
         (_decisions, _altered("confidence", 1.5), "row 4: the confidence is 1.5; give a probability from 0 to 1"),
         (_decisions, _altered("confidence", -0.1), "row 4: the confidence is -0.1"),
         (_decisions, _altered("confidence", np.nan), "row 4, column 'confidence': nan is no finite number"),
@@ -192,8 +199,9 @@ def test_a_mistake_gets_one_sentence_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
     before = sorted(Path(results.path).rglob("*"))
+    form = "parquet" if kind is _lists else "csv"
     with pytest.raises(BadPredictions) as caught:
-        _take(results, alter(kind(results, "plain")), "plain", tmp_path, "csv")
+        _take(results, alter(kind(results, "plain")), "plain", tmp_path, form)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(Path(results.path).rglob("*")) == before

@@ -109,6 +109,8 @@ def _import_parser() -> argparse.ArgumentParser:
 
 
 def _import(asked: argparse.Namespace) -> int:
+    if strange := [fact for fact in asked.facts if "=" not in fact]:
+        raise BadRequest(f"'{strange[0]}' is no fact of a model; give facts to --facts as in group=standard.")
     told = dict(fact.partition("=")[::2] for fact in asked.facts)
     results = Folder.of(asked.results)
     if asked.data:

@@ -183,9 +183,8 @@ def test_an_import_stays_when_models_are_shown_images(world: Path, tmp_path: Pat
     given = ("--from", file, "--results", tmp_path / "results", "--name", "mine.v1", "--image-set", "colours")
     assert run("import", *given, "--facts", "group=standard").returncode == 0
     before = (tmp_path / "results/models.parquet").read_bytes()
-    done = run(
-        "shift", "--grid", world / "models.csv", "--data", world / "data", "--results", tmp_path / "results"
-    )  # fmt: skip
+    given = ("--grid", world / "models.csv", "--data", world / "data", "--results", tmp_path / "results")
+    done = run("shift", *given)
     assert done.returncode == 0, done.stderr
     assert "nothing to show: all 6 cells (model, image set) are complete" in done.stderr
     assert "of 3 models in shift" in done.stderr
@@ -200,6 +199,7 @@ def test_an_import_stays_when_models_are_shown_images(world: Path, tmp_path: Pat
         (["--from", "MINE", "--name", "resnet18.one", "--image-set", "colours"], "Give another name to --name"),
         (["--from", "MINE", "--name", "m", "--image-set", "greys"], "24 images that are not of 'greys'"),
         (["--from", "MINE", "--name", "m", "--image-set", "colours", "--facts", "x=1"], "'x' is no fact"),
+        (["--from", "MINE", "--name", "m", "--image-set", "colours", "--facts", "x"], "as in group=standard"),
     ],
 )
 def test_a_mistake_in_an_import_gets_one_sentence(

@@ -14,6 +14,13 @@ ZERO_SHOT = "zero_shot_clip"
 BASELINE = "standard"
 RULE = ("mcm", "msp")
 """The score of the paper: MCM where the head is zero-shot, the maximum softmax otherwise."""
+PROMPTED = {
+    "top1": ("all", "shift:full"),
+    "auroc": ("all", "ood:mcm"),
+    "ece15": ("test-half", "calibration:raw"),
+    "mean_factor_top1": ("annotated", "factors:top"),
+}
+"""Subset and method of what is asked of the prompt sets."""
 
 Answer = Finding | LeftOut
 
@@ -137,12 +144,12 @@ def prompt_frame(results: Results, head: str, default: str, metric: str, names: 
     """What a prompt set changes against the default one (``difference``), the mean over some image sets, per model."""
     if not names:
         raise NotMeasured(f"No image set to measure '{metric}' on.")
-    method = "mcm" if metric == "auroc" else None
+    subset, method = PROMPTED[metric]
     frames = []
     for name in names:
         each = results.frame(
-            first=pick(metric, name, study="prompts", subset=None, method=method, head=head),
-            second=pick(metric, name, study="prompts", subset=None, method=method, head=default),
+            first=pick(metric, name, study="prompts", subset=subset, method=method, head=head),
+            second=pick(metric, name, study="prompts", subset=subset, method=method, head=default),
         )
         frames.append(each["first"] - each["second"])
     difference = pd.concat(frames, axis=1).dropna().mean(axis=1)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +37,7 @@ from engine.watched import Watched
 T = TypeVar("T")
 R = TypeVar("R")
 
+STARTING_PAYS = 20.0  # seconds of work left that make up for those in which Ray starts
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` would build the environment again in every worker
@@ -79,14 +82,39 @@ def _keep_token_private() -> None:
         token.chmod(0o600)
 
 
-def each(function: Callable[[T], R], items: Sequence[T], *, names: Sequence[str], title: str) -> list[Outcome[R]]:
+def each(
+    function: Callable[[T], R], items: Sequence[T], *, names: Sequence[str], title: str, starting: bool = False
+) -> list[Outcome[R]]:
     """Outcome of `function` for every item, in their order; one that fails ends nothing but itself.
 
-    On Ray where a session is on, an item a CPU; else one after the other, here.
+    On Ray where a session is on, an item a CPU; else one after the other, here. With `starting`, a session is started
+    for the items that are left as soon as that pays: there are several CPUs, or a cluster, and enough left to do.
     """
     on_ray = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    way = _on_ray if on_ray else _here_at_first if starting else _here
     with Progress(title, len(items), "done") as progress:
-        return (_on_ray if on_ray else _here)(function, items, names, progress)
+        return way(function, items, names, progress)
+
+
+def _here_at_first(
+    function: Callable[[T], R], items: Sequence[T], names: Sequence[str], progress: Progress
+) -> list[Outcome[R]]:
+    helped = "RAY_ADDRESS" in os.environ or (os.cpu_count() or 1) > 1
+    started, outcomes = time.monotonic(), list[Outcome[R]]()
+    for done in range(len(items)):
+        left = (time.monotonic() - started) / done * (len(items) - done) if done else 0.0
+        if helped and left > STARTING_PAYS and len(items) - done > 1 and _has_ray():
+            with session():
+                return outcomes + _on_ray(function, items[done:], names[done:], progress)
+        outcomes += _here(function, items[done : done + 1], names[done : done + 1], progress)
+    return outcomes
+
+
+def _has_ray() -> bool:
+    try:
+        return find_spec("ray") is not None  # not imported yet: Ray reads its settings once, and `session` sets them
+    except ModuleNotFoundError:
+        return False
 
 
 def _here(function: Callable[[T], R], items: Sequence[T], names: Sequence[str], progress: Progress) -> list[Outcome[R]]:

@@ -76,6 +76,8 @@ def refresh_models(results: Folder, specs: Sequence[ModelSpec]) -> tuple[tuple[s
         return ()
     stored = predictions.models(results)
     rows = [spec.facts() for spec in specs if spec.name in stored.index]
+    if not rows:  # imported models alone
+        return ()
     fresh = pd.DataFrame(rows).set_index("name", drop=False)
     for column in LEFT_OUT:
         fresh[column] = fresh[column].astype(float).fillna(stored[column].astype(float))

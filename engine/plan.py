@@ -183,7 +183,7 @@ def _failed(states: Sequence[State], mirror: str) -> dict[str, str]:
 
 def refuse_other_grid(results: Folder, specs: Sequence[ModelSpec]) -> None:
     """Raise `BadRequest` where RESULTS holds models, and none of this grid."""
-    stored = list(noted(results, "digest"))
+    stored = [name for name, kind in noted(results, "imported").items() if not kind]
     if stored and not set(stored) & {spec.name for spec in specs}:
         raise BadRequest(
             f"{results} holds the results of another grid ({len(stored)} models, '{stored[0]}' among them) and none of "

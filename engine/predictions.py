@@ -15,7 +15,8 @@ less. This module needs numpy, pandas and pyarrow only, so that studies run wher
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -27,18 +28,21 @@ from engine.files import Folder, digest
 from engine.image_sets import ImageSet, Role
 
 __all__ = [
-    "Floats", "Folder", "Head", "ImageSet", "IncompleteRecord", "Ints", "Predictions", "Record", "Role", "digest",
-    "fixed_lists", "image_sets", "models", "read_head", "write_features", "write_head", "write_images",
-    "write_models",
+    "GIVEN", "Floats", "Folder", "Head", "ImageSet", "IncompleteRecord", "Ints", "Predictions", "Record", "Role",
+    "digest", "fixed_lists", "given", "image_sets", "imported", "models", "read_head", "readable_images",
+    "write_features", "write_head", "write_images", "write_models",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-HeadKind = Literal["learned", "zero_shot"]
-LEARNED = "learned"
+HeadKind = Literal["learned", "zero_shot", "given"]
+LEARNED, GIVEN = "learned", "given"
 DEFAULT_PROMPTS = "openai80"
 PRECISIONS = ("float32", "tf32", "bfloat16")
 """Of the forward pass; the first is the default. Features are float32 when read, whatever they were."""
+KEPT_BYTES = 1 << 30
+"""Of features that a record keeps once they were read; sets for which there is no room are read every time."""
+Kept = dict[str, tuple[pd.DataFrame, Floats]]
 
 
 class IncompleteRecord(LookupError):
@@ -51,8 +55,9 @@ class Head:
 
     Attributes
     ----------
-    name : ``learned``, or the name of the prompt set that made it
-    kind : learned (a linear layer, scale 1) or zero_shot (unit text embeddings: features @ weight.T is a cosine)
+    name : ``learned``, the name of the prompt set that made it, or ``given``
+    kind : learned (a linear layer, scale 1), zero_shot (unit text embeddings: features @ weight.T is a cosine) or given
+        (the identity: the features are logits that somebody imported, and say no more than these)
     weight : (c, d) float32
     bias : (c,) float32
     scale : the checkpoint's own logit scale
@@ -66,6 +71,8 @@ class Head:
 
     def logits(self, features: Floats) -> Floats:
         """Logits (n, c), float32, of features (n, d)."""
+        if self.kind == GIVEN:
+            return features
         scores: Floats = features @ self.weight.T
         scores *= np.float32(self.scale)
         scores += self.bias
@@ -198,7 +205,8 @@ def read_head(results: Folder, model: str, name: str) -> Head:
             "Build it with: python -m studies all --grid GRID --data DATA --results RESULTS"
         )
     table, identity = folder.read(f"{name}.parquet"), folder.identity(f"{name}.parquet")
-    kind: HeadKind = "zero_shot" if identity["kind"] == "zero_shot" else "learned"
+    kinds: dict[str, HeadKind] = {"zero_shot": "zero_shot", "given": "given"}
+    kind = kinds.get(str(identity["kind"]), "learned")
     bias = table.column("bias").to_numpy()
     return Head(name, kind, _matrix(table.column("weight")), bias, float(str(identity["scale"])))
 
@@ -231,6 +239,33 @@ def image_sets(results: Folder) -> tuple[ImageSet, ...]:
     return tuple(sorted(found, key=lambda image_set: image_set.name))
 
 
+def imported(facts: pd.Series) -> str:
+    """What was imported of a model: ``logits`` or ``decisions``; empty where it was shown the images here."""
+    kind = facts.get("imported")
+    return kind if isinstance(kind, str) else ""
+
+
+def given(results: Folder, model: str, kind: str) -> tuple[ImageSet, ...]:
+    """The image sets on which this was imported of a model, sorted by name."""
+    sets = image_sets(results)
+    if kind == "decisions":
+        return tuple(each for each in sets if (results / "decisions" / each.name).exists(f"{model}.parquet"))
+    return tuple(each for each in sets if (results / "features" / each.name / model).files())
+
+
+def _given(results: Folder, facts: pd.Series) -> tuple[ImageSet, ...]:
+    """Of an imported model, the sets that can be measured: without its clean set, only one of role conflict can."""
+    found = given(results, str(facts["name"]), imported(facts))
+    names = {each.name for each in found}
+    return tuple(each for each in found if each.clean in names or each.role == "conflict")
+
+
+def readable_images(results: Folder, image_set: str) -> pd.DataFrame:
+    """The images of a set that could be read, in its order: ``image_id``, ``label`` and annotations."""
+    images: pd.DataFrame = (results / "images").read(f"{image_set}.parquet").to_pandas()
+    return images[images["error"].isna()].drop(columns="error").reset_index(drop=True)
+
+
 @dataclass(frozen=True)
 class Record:
     """All that one model has been shown.
@@ -239,12 +274,16 @@ class Record:
     ----------
     results : the folder RESULTS
     facts : the model's row of ``models.parquet``
-    image_sets : every set that RESULTS knows, sorted by name
+    image_sets : every set that RESULTS knows, sorted by name; of an imported model, those it was given
+    head : the head that was asked for by name, see `under`; empty where none was
     """
 
     results: Folder
     facts: pd.Series
     image_sets: tuple[ImageSet, ...]
+    head: str = ""
+    _kept: Kept = field(default_factory=dict, compare=False, repr=False)
+    _heads: dict[str, Head] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, results: Folder, model: str) -> Record:
@@ -252,22 +291,27 @@ class Record:
         known = models(results)
         if model not in known.index:
             raise IncompleteRecord(f"No model '{model}' in {results}. It holds: {', '.join(known.index)}.")
-        return cls(results, known.loc[known.index == model].iloc[0], image_sets(results))
+        facts = known.loc[known.index == model].iloc[0]
+        return cls(results, facts, _given(results, facts) if imported(facts) else image_sets(results))
 
     @property
     def model(self) -> str:
         """Name of the model."""
         return str(self.facts["name"])
 
-    @property
+    def under(self, head: str) -> Record:
+        """The same record with this head for the default one; what was read of the images is shared."""
+        return replace(self, head=head)
+
+    @cached_property
     def heads(self) -> tuple[str, ...]:
         """Names of the model's heads, sorted."""
         return tuple(file.removesuffix(".parquet") for file in (self.results / "heads" / self.model).files())
 
     @property
     def default_head(self) -> str:
-        """The learned head where there is one, else the full prompt set."""
-        return LEARNED if LEARNED in self.heads else DEFAULT_PROMPTS
+        """The head that was asked for; else the learned or given one where there is one, else the full prompt set."""
+        return self.head or next((name for name in (LEARNED, GIVEN) if name in self.heads), DEFAULT_PROMPTS)
 
     def sets(self, role: Role) -> tuple[ImageSet, ...]:
         """The image sets of one role."""
@@ -285,14 +329,31 @@ class Record:
     def predictions(self, name: str, head: str | None = None) -> Predictions:
         """What the model says of one image set under one head; `default_head` where none is named. Order of the set."""
         image_set = self.image_set(name)
-        chosen = read_head(self.results, self.model, head or self.default_head)
+        chosen = self._head(head or self.default_head)
         images, features = self._cell(name)
         labels = images["label"].fillna(-1).to_numpy(dtype=np.int64)
         return Predictions(image_set, chosen, images, features, chosen.logits(features), labels)
 
+    def _head(self, name: str) -> Head:
+        if name not in self._heads:
+            self._heads[name] = read_head(self.results, self.model, name)
+        return self._heads[name]
+
+    def images(self, name: str) -> pd.DataFrame:
+        """The readable images of one set, in its order: ``image_id``, ``label`` and annotations."""
+        return readable_images(self.results, name)
+
     def _cell(self, name: str) -> tuple[pd.DataFrame, Floats]:
-        images = (self.results / "images").read(f"{name}.parquet").to_pandas()
-        readable = images[images["error"].isna()].drop(columns="error").reset_index(drop=True)
+        if name in self._kept:
+            return self._kept[name]
+        images, features = self._read_cell(name)
+        features.flags.writeable = False
+        if features.nbytes + sum(kept.nbytes for _, kept in self._kept.values()) <= KEPT_BYTES:
+            self._kept[name] = images, features
+        return images, features
+
+    def _read_cell(self, name: str) -> tuple[pd.DataFrame, Floats]:
+        readable = readable_images(self.results, name)
         folder = self.results / "features" / name / self.model
         tables = [folder.read(file) for file in folder.files()]
         shown = pd.Index([name for table in tables for name in table.column("image_id").to_pylist()])

@@ -2,10 +2,13 @@
 
 A new prompt set is one tuple here; no image is shown again for it. ``openai80`` is the full ImageNet set of Radford
 et al. 2021 (arXiv:2103.00020), ``openai7`` the seven that its authors found to do about as well; the texts are those
-of OpenAI's CLIP repository, and a test holds them against open_clip's copy.
+of OpenAI's CLIP repository, and a test holds them against open_clip's copy. ``random5-0`` to ``random30-2`` are three
+random draws each of 5 and of 30 of the 80.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 OPENAI80 = (
     "a bad photo of a {}.",
@@ -100,9 +103,22 @@ OPENAI7 = (
     "a photo of the small {}.",
 )
 
+
+def drawn(size: int, draw: int) -> tuple[str, ...]:
+    """So many of the 80, drawn without replacement by numpy's ``default_rng([size, draw])``, in the order of the 80."""
+    chosen = np.random.default_rng([size, draw]).choice(len(OPENAI80), size, replace=False)
+    return tuple(OPENAI80[number] for number in sorted(chosen))
+
+
 PROMPTS: dict[str, tuple[str, ...]] = {
     "name": ("{}",),
     "photo": ("a photo of a {}.",),
     "openai7": OPENAI7,
+    "random5-0": drawn(5, 0),
+    "random5-1": drawn(5, 1),
+    "random5-2": drawn(5, 2),
+    "random30-0": drawn(30, 0),
+    "random30-1": drawn(30, 1),
+    "random30-2": drawn(30, 2),
     "openai80": OPENAI80,
 }

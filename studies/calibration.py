@@ -17,7 +17,7 @@ them; NLL, the Brier score and the temperature keep its own label.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from studies.estimates import Estimate, Site
 from studies.halves import SEEDS, Halves, halve
 from studies.measurements import Measurement
 from studies.metrics import Bools, Floats, Ints
-from studies.outcomes import BINS, METRICS, Outcomes, outcomes
+from studies.outcomes import BINS, METRICS, Metric, Outcomes, outcomes
 from studies.reliability import equal_width
 from studies.right import best_right
 
@@ -67,14 +67,14 @@ def _of_clean(
     logits, labels, right = predictions.logits, predictions.labels, best_right(predictions)
     rows = [half.test for half in halves]
     whole = outcomes(logits, labels, right)
-    yield from _judge(site, [whole[test] for test in rows], rows, len(labels))
+    yield from judge(site, [whole[test] for test in rows], rows, len(labels))
     if fits:
         fitted = replace(site, subset="fit-half", method="")
         fit_rows = [half.fit for half in halves]
         yield from fitted.measure("temperature", mean_over_seeds, fits, fit_rows, len(labels))
         pairs = zip(rows, fits, strict=True)
         scaled = [outcomes(logits[test], labels[test], right[test], temperature=fit.value) for test, fit in pairs]
-        yield from _judge(replace(site, method="scaled"), scaled, rows, len(labels))
+        yield from judge(replace(site, method="scaled"), scaled, rows, len(labels))
 
 
 def _of_shift(record: Record, image_set: ImageSet, scale: float | None) -> Iterator[Measurement]:
@@ -84,12 +84,14 @@ def _of_shift(record: Record, image_set: ImageSet, scale: float | None) -> Itera
         if temperature is not None:
             found = outcomes(predictions.logits, predictions.labels, right, temperature=temperature)
             site = Site("calibration", record.model, predictions.head.name, image_set.name, "all", method)
-            yield from _judge(site, [found], [np.arange(n)], n)
+            yield from judge(site, [found], [np.arange(n)], n)
 
 
-def _judge(site: Site, samples: Sequence[Outcomes], rows: Sequence[Ints], n: int) -> Iterator[Measurement]:
+def judge(
+    site: Site, samples: Sequence[Outcomes], rows: Sequence[Ints], n: int, metrics: Mapping[str, Metric] = METRICS
+) -> Iterator[Measurement]:
     """Every metric, and the reliability curve, of samples of n images that consist of these rows."""
-    for metric, estimate in METRICS.items():
+    for metric, estimate in metrics.items():
         yield from site.measure(metric, _over_samples, estimate, samples, rows, n)
     together, images = Outcomes.together(samples), np.concatenate(rows)
     bin_of = equal_width(together.confidence, BINS)
@@ -100,9 +102,7 @@ def _judge(site: Site, samples: Sequence[Outcomes], rows: Sequence[Ints], n: int
             yield from place.measure(metric, mean_of_repeats, values[inside], images[inside], len(samples))
 
 
-def _over_samples(
-    estimate: Callable[[Outcomes], Estimate], samples: Sequence[Outcomes], rows: Sequence[Ints], n: int
-) -> Estimate:
+def _over_samples(estimate: Metric, samples: Sequence[Outcomes], rows: Sequence[Ints], n: int) -> Estimate:
     return mean_over_seeds([estimate(sample) for sample in samples], rows, n)
 
 

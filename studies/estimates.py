@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec
 
 import numpy as np
@@ -87,7 +87,7 @@ class Site:
             return
         yield Measurement(
             self.study, self.model, self.head, self.image_set, self.subset, metric, self.method,
-            found.value, found.std_error, found.n,
+            found.value, found.std_error, found.n, found.influences,
         )  # fmt: skip
 
 
@@ -121,12 +121,16 @@ def error_ratio(correct: Bools, member: Bools) -> Estimate:
     overall = wrong.mean()
     of_factor = member / member.mean() * (wrong - wrong[member].mean())
     found = Estimate.of(value, (of_factor - value * (wrong - overall)) / overall)
-    return Estimate(value, found.std_error, int(member.sum()))
+    return replace(found, n=int(member.sum()))
 
 
 def shape_bias(decisions: Ints, shapes: Ints, textures: Ints) -> Estimate:
     """Shape bias, a fraction; error given the number of decisions that hit a cue, which is n."""
-    return share(metrics.shape_choices(decisions, shapes, textures))
+    found = share(metrics.shape_choices(decisions, shapes, textures))
+    hit = metrics.cue_hits(decisions, shapes, textures)
+    # Of every image whose cues differ, for other decisions on these images hit other cues.
+    by_shape = (decisions == shapes)[shapes != textures]
+    return replace(found, influences=(hit / hit.mean() * (by_shape - found.value),))
 
 
 def cue_accuracy(decisions: Ints, shapes: Ints, textures: Ints) -> Estimate:

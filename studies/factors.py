@@ -14,7 +14,7 @@ prototypes: the plain one over 15 bins is mostly chance below that, and the debi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,14 +50,18 @@ class Annotated:
     multi: dict[str, Bools]
 
 
-def measure(record: Record) -> Iterator[Measurement]:
+def _outcomes(predictions: Predictions) -> Outcomes:
+    return outcomes(predictions.logits, predictions.labels, best_right(predictions))
+
+
+def measure(record: Record, outcomes_of: Callable[[Predictions], Outcomes] = _outcomes) -> Iterator[Measurement]:
     """Top-1, error ratio and calibration error of one model for each visual factor of the annotated clean sets."""
     for clean in record.sets("clean"):
         predictions = record.predictions(clean.name)
         if set(predictions.images) >= ANNOTATIONS:
             site = Site("factors", record.model, predictions.head.name, clean.name, "annotated", "top")
             images, everything = annotated(predictions), annotated(predictions, prototypes=True)
-            whole = outcomes(predictions.logits, predictions.labels, best_right(predictions))[images.rows]
+            whole = outcomes_of(predictions)[images.rows]
             for method, members in (("top", images.top), ("multi", images.multi)):
                 yield from _by_factor(replace(site, method=method), images.correct, members)
                 yield from _calibrated(replace(site, method=method), whole, members)

@@ -188,3 +188,5 @@ FITTED_SCORES: dict[str, Callable[[Fitting], Score]] = {
     "react": react,
     "she": she,
 }
+HEADLESS = ("mahalanobis", "relative_mahalanobis", "knn")
+"""Scores that go by features alone: no head changes them."""

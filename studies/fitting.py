@@ -55,7 +55,9 @@ class Fitting:
 
     @property
     def features(self) -> Floats:
-        """What the model saw of them (n, d), float32."""
+        """What the model saw of them (n, d), float32; ValueError where only logits are known."""
+        if self.predictions.head.kind == "given":
+            raise ValueError("the features behind imported logits are not known")
         return self.predictions.features
 
     @property

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -48,6 +51,8 @@ class Measurement:
     value : the number
     std_error : its standard error over images, in the unit of the value; None where there is none
     n : number of images that the value rests on
+    influences : of its images on the value, as in `studies.estimates.Estimate`, where a study asks for them: they pair
+        it with another measurement of the same images. No part of the table, nor of what makes two of them equal.
     """
 
     study: str
@@ -60,6 +65,7 @@ class Measurement:
     value: float
     std_error: float | None
     n: int
+    influences: tuple[npt.NDArray[np.floating], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value) or (self.std_error is not None and not math.isfinite(self.std_error)):
@@ -68,8 +74,9 @@ class Measurement:
 
 def write(results: Folder, study: str, measurements: Iterable[Measurement], identity: Mapping[str, object]) -> int:
     """Commit all measurements of one study, sorted by key; returns how many. Equal measurements make equal bytes."""
-    rows = sorted(measurements, key=lambda row: astuple(row)[: len(KEY)])
-    table = pa.Table.from_pylist([dict(zip(SCHEMA.names, astuple(row), strict=True)) for row in rows], schema=SCHEMA)
+    rows = sorted(measurements, key=attrgetter(*KEY))
+    columns = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
+    table = pa.table(columns, schema=SCHEMA)
     twice = table.select(list(KEY)).to_pandas().duplicated()
     if twice.any():
         raise ValueError(f"Study '{study}' measured twice: {rows[int(twice.to_numpy().argmax())]}")
@@ -96,4 +103,4 @@ def read(results: Folder) -> pd.DataFrame:
     return table
 
 
-assert tuple(field.name for field in fields(Measurement)) == tuple(SCHEMA.names)  # noqa: S101
+assert [each.name for each in fields(Measurement)] == [*SCHEMA.names, "influences"]  # noqa: S101

@@ -15,7 +15,7 @@ to show none are measured beside it (subset ``cleaned``), if they are 30 or more
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -27,7 +27,7 @@ from studies import separations
 from studies.blocks import Score, Scored, scored
 from studies.detection import Sample, Separation
 from studies.estimates import Estimate, Site
-from studies.fitted import FITTED_SCORES
+from studies.fitted import FITTED_SCORES, HEADLESS
 from studies.fitting import Fitting, some
 from studies.halves import halve
 from studies.measurements import Measurement
@@ -50,7 +50,8 @@ def measure(record: Record) -> Iterator[Measurement]:
     for clean, out_sets in groupby(sorted(record.sets("out"), key=attrgetter("clean")), attrgetter("clean")):
         known = record.predictions(clean)
         half = halve(known.labels, 0)
-        plain, fitted = scores_for(known.head), _fitted(record.model, Fitting.of(known, half.fit))
+        fitting = Fitting.of(known, half.fit)
+        plain, fitted = scores_for(known.head), _fitted(record.model, fitting, without=HEADLESS if record.head else ())
         of_known = _samples(record.model, known, plain) | _samples(record.model, some(known, half.test), fitted)
         scores = {name: score for name, score in (plain | fitted).items() if name in of_known}
         for out_set in out_sets:
@@ -58,9 +59,11 @@ def measure(record: Record) -> Iterator[Measurement]:
             yield from _of_set(site, of_known, record.predictions(out_set.name), scores)
 
 
-def _fitted(model: str, fitting: Fitting) -> dict[str, Score]:
+def _fitted(model: str, fitting: Fitting, *, without: Collection[str]) -> dict[str, Score]:
     found, undefined = {}, {}
     for name, fit in FITTED_SCORES.items():
+        if name in without:
+            continue
         try:
             found[name] = fit(fitting)
         except ValueError as reason:
@@ -85,15 +88,18 @@ def _of_set(
 ) -> Iterator[Measurement]:
     found: Scored = scored(out, scores)
     _tell(site.model, out, found.undefined)
-    clear = _found_unknown(out)
     for name, values in found.values.items():
-        here = replace(site, method=name)
-        yield from _separations(here, of_known[name], values)
-        if clear.sum() >= LEAST_IMAGES:
-            yield from _separations(replace(here, subset="cleaned"), of_known[name], values[clear])
+        yield from separations_of(replace(site, method=name), of_known[name], values, found_unknown(out))
 
 
-def _found_unknown(out: Predictions) -> Bools:
+def separations_of(site: Site, known: Sample, out: Doubles, clear: Bools) -> Iterator[Measurement]:
+    """Every metric of one score, over the whole out set and over the images that were found to be clear of ID."""
+    yield from _separations(site, known, out)
+    if clear.sum() >= LEAST_IMAGES:
+        yield from _separations(replace(site, subset="cleaned"), known, out[clear])
+
+
+def found_unknown(out: Predictions) -> Bools:
     """Which images annotators found to show nothing that the models know (n,)."""
     if "contains_known" not in out.images:
         return np.zeros(len(out), dtype=bool)

@@ -42,6 +42,12 @@ class Outcomes:
         """Those of several samples, one behind the other."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
+    @classmethod
+    def of_decisions(cls, confidence: Doubles, correct: Bools) -> Outcomes:
+        """Those of decisions alone, of which no loss is known: good for `DECISION_METRICS`."""
+        unknown = np.full(len(correct), np.nan)
+        return cls(confidence, correct, unknown, unknown)
+
     def __len__(self) -> int:
         return len(self.correct)
 
@@ -141,14 +147,15 @@ def brier_part(found: Outcomes, name: str) -> Estimate:
 
 
 PARTS = ("brier_top_label", "brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bins")
-METRICS: dict[str, Callable[[Outcomes], Estimate]] = {
+Metric = Callable[[Outcomes], Estimate]
+DECISION_METRICS: dict[str, Metric] = {
     "ece15": ece,
     "ece15_equal_mass": ece_equal_mass,
     "ece15_squared_debiased": squared_ece_debiased,
     "smooth_ece": smooth_ece,
     "mce15": mce,
-    "nll": nll,
-    "brier": brier,
     **{name: partial(brier_part, name=name) for name in PARTS},
     "aurc": aurc,
 }
+"""What needs no more than a decision and its confidence."""
+METRICS: dict[str, Metric] = {**DECISION_METRICS, "nll": nll, "brier": brier}

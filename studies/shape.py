@@ -41,7 +41,8 @@ def measure(record: Record) -> Iterator[Measurement]:
         site = Site("shape", record.model, predictions.head.name, image_set.name, "all", "mapped")
         yield from site.measure("shape_bias", estimates.shape_bias, decisions, shapes, textures)
         yield from site.measure("cue_accuracy", estimates.cue_accuracy, decisions, shapes, textures)
-        yield from consistencies(site, record, decisions == shapes)
+        if not record.head:  # the others are not asked under that head
+            yield from consistencies(site, record, decisions == shapes)
         for shape, name in enumerate(image_set.class_names):
             rows = shapes == shape
             site = Site("shape", record.model, predictions.head.name, image_set.name, name, "mapped")

@@ -11,10 +11,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from engine.predictions import Folder, Record, digest, models
-from studies import acceptance, calibration, factors, ood, prompts, shape, shift
+from engine.predictions import Folder, Record, digest, imported, models
+from studies import acceptance, calibration, decisions, factors, ood, prompts, shape, shift
 from studies.measurements import Measurement
 
 STUDIES: dict[str, Callable[[Record], Iterator[Measurement]]] = {
@@ -31,7 +33,21 @@ STUDIES: dict[str, Callable[[Record], Iterator[Measurement]]] = {
 def measure(results_uri: str, model: str, studies: tuple[str, ...]) -> list[Measurement]:
     """All measurements of one model in some studies; takes names and gives plain records, so that it runs anywhere."""
     record = Record.of(Folder.of(results_uri), model)
-    return [measurement for study in studies for measurement in STUDIES[study](record)]
+    if imported(record.facts) == "decisions":
+        told = decisions.DecisionsRecord(record.results, record.facts, record.image_sets)
+        rows = chain.from_iterable(decisions.STUDIES[study](told) for study in studies if study in decisions.STUDIES)
+    else:
+        rows = chain.from_iterable(STUDIES[study](record) for study in studies)
+    return [replace(row, influences=()) for row in rows]
+
+
+def left_out(results: Folder, studies: Sequence[str]) -> Iterator[str]:
+    """A sentence for every study that cannot measure all of the models of which only decisions are known."""
+    facts = models(results)
+    told = [str(name) for name, row in facts.iterrows() if imported(row) == "decisions"]
+    for study in studies:
+        if told and study in decisions.LEFT_OUT:
+            yield f"{study} of {', '.join(told)}, decisions alone: {decisions.LEFT_OUT[study]}"
 
 
 def inputs(results: Folder) -> str:
@@ -42,6 +58,7 @@ def inputs(results: Folder) -> str:
     """
     folders = [results / "images"]
     folders += [results / "heads" / model for model in (results / "heads").folders()]
+    folders += [results / "decisions" / name for name in (results / "decisions").folders()]
     for image_set in (results / "features").folders():
         cells = results / "features" / image_set
         folders += [cells / model for model in cells.folders()]

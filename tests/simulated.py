@@ -213,16 +213,14 @@ def _calibration(model: Model, rng: np.random.Generator, noise: float) -> list[M
 
 
 def _prompts(model: Model, rng: np.random.Generator, noise: float, ood: list[Measurement]) -> list[Measurement]:
-    rows = [replace(each, study="prompts") for each in ood if each.method == "mcm"]
+    separations = [replace(each, study="prompts", method="ood:mcm") for each in ood if each.method == "mcm"]
+    rows = list(separations)
     for name in HEADS:
         change = PLANTED["prompts"].get(name, 0.0) + noise * rng.normal() / 3 * (name != "openai80")  # type: ignore[attr-defined]
-        rows.append(row("prompts", model, (CLEAN, "all"), "top1", "", model.clean + change, head=name))
-        rows.append(row("prompts", model, (CLEAN, "all"), "ece15", "", 0.15 + change, head=name))
-        rows += [
-            replace(each, study="prompts", head=name, value=each.value - change)
-            for each in ood
-            if each.method == "mcm" and name != head(model)
-        ]
+        rows.append(row("prompts", model, (CLEAN, "all"), "top1", "shift:full", model.clean + change, head=name))
+        rows.append(row("prompts", model, (CLEAN, "test-half"), "ece15", "calibration:raw", 0.15 + change, head=name))
+        if name != head(model):
+            rows += [replace(each, head=name, value=each.value - change) for each in separations]
     return rows
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import small
 
+from studies import measurements
+from studies.measurements import Folder
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -140,6 +143,76 @@ def test_a_list_names_studies_sets_and_models(world: Path) -> None:
     assert done.returncode == 0
     for name in ("calibration", "colours-shift", "resnet18.one", "shown 3 sets"):
         assert name in done.stdout
+
+
+def _predictions(file: Path, data: Path, name: str) -> Path:
+    """Decisions on a prepared set, all for the first class with a confidence of a half."""
+    folder = Folder.of(data) / name
+    ids = [each for shard in folder.files() for each in folder.read(shard, ["image_id"]).column(0).to_pylist()]
+    file.write_text("image_id,prediction,confidence\n" + "".join(f"{each},red,0.5\n" for each in ids))
+    return file
+
+
+def test_predictions_of_ones_own_are_imported_and_measured(world: Path, tmp_path: Path) -> None:
+    data, results = world / "data", tmp_path / "results"
+    for name in ("colours-shift", "colours"):
+        file = _predictions(tmp_path / "mine.csv", data, name)
+        given = ("--from", file, "--results", results, "--name", "mine.v1", "--image-set", name, "--data", data)
+        done = run("import", *given)
+        assert done.returncode == 0, done.stderr
+        # The broken picture is left out for every model alike.
+        count = 24 if name == "colours" else 11
+        assert f"imported decisions of 'mine.v1' on {count} images of '{name}'" in done.stderr
+    done = run("all", "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert "note: calibration of mine.v1, decisions alone: temperature, NLL" in done.stderr
+    rows = measurements.read(Folder.of(results)).set_index(["study", "image_set", "subset", "method", "metric"])
+    assert rows.loc[("shift", "colours", "all", "full", "top1"), "value"] == pytest.approx(1 / 3)
+    # The broken picture is a red one.
+    assert rows.loc[("shift", "colours-shift", "all", "full", "top1"), "value"] == pytest.approx(3 / 11)
+    listed = run("--list", "--grid", world / "models.csv", "--results", results).stdout
+    assert "decisions on colours, colours-shift" in listed
+    planned = run("--plan", "--grid", world / "models.csv", "--data", data, "--results", results)
+    assert planned.returncode == 0, planned.stderr
+    assert "6 of 6 cells (model, image set) are incomplete: 2 models to load" in planned.stderr
+
+
+def test_an_import_stays_when_models_are_shown_images(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "results", tmp_path / "results")
+    file = _predictions(tmp_path / "mine.csv", world / "data", "colours")
+    given = ("--from", file, "--results", tmp_path / "results", "--name", "mine.v1", "--image-set", "colours")
+    assert run("import", *given, "--facts", "group=standard").returncode == 0
+    before = (tmp_path / "results/models.parquet").read_bytes()
+    given = ("--grid", world / "models.csv", "--data", world / "data", "--results", tmp_path / "results")
+    done = run("shift", *given)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to show: all 6 cells (model, image set) are complete" in done.stderr
+    assert "of 3 models in shift" in done.stderr
+    assert (tmp_path / "results/models.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--from", "AWAY", "--name", "m", "--image-set", "colours"], "No file"),
+        (["--from", "MINE", "--name", "m", "--image-set", "colors"], "No image set 'colors'"),
+        (["--from", "MINE", "--name", "resnet18.one", "--image-set", "colours"], "Give another name to --name"),
+        (["--from", "MINE", "--name", "m", "--image-set", "greys"], "24 images that are not of 'greys'"),
+        (["--from", "MINE", "--name", "m", "--image-set", "colours", "--facts", "x=1"], "'x' is no fact"),
+        (["--from", "MINE", "--name", "m", "--image-set", "colours", "--facts", "x"], "as in group=standard"),
+    ],
+)
+def test_a_mistake_in_an_import_gets_one_sentence(
+    arguments: list[str], sentence: str, world: Path, tmp_path: Path
+) -> None:
+    places = {"MINE": _predictions(tmp_path / "m.csv", world / "data", "colours"), "AWAY": tmp_path / "away.csv"}
+    before = {file: file.stat().st_mtime_ns for file in (world / "results").rglob("*")}
+    done = run("import", *[places.get(each, each) for each in arguments], "--results", world / "results")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1, "one sentence, no traceback"
+    assert {file: file.stat().st_mtime_ns for file in (world / "results").rglob("*")} == before
 
 
 def test_a_failed_model_is_named_and_the_exit_status_is_one(world: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from engine import grid, image_sets, models, plan
 from engine.files import Folder
 from engine.image_sets import PreparedSet
 from engine.predictions import IncompleteRecord, Record
+from engine.prompts import PROMPTS
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -55,7 +56,9 @@ def test_what_is_shown_is_there_once_and_a_second_run_does_nothing(world: Path, 
     _, errors = _show(world, tmp_path, names)
     assert errors == {"resnet18.one": "", "ViT.two": ""}
     before = {file: file.read_bytes() for file in tmp_path.rglob("*.parquet")}
-    assert len(before) == 1 + 3 + 5 + 2 * 7 + 1, "models, indices, heads, shards, and where the time went"
+    assert len(before) == 1 + 3 + (1 + len(PROMPTS)) + 2 * 7 + 1, (
+        "models, indices, heads, shards, and where the time went"
+    )
     for name in names:
         record = Record.of(Folder.of(tmp_path), name)
         assert [len(record.predictions(each.name)) for each in record.image_sets] == [24, 12, 10]

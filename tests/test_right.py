@@ -109,10 +109,10 @@ def test_prompts_and_factors_count_any(tmp_path: Path) -> None:
     marks = {"top_factor": ["pose"] * 60, "factors": [["pose"]] * 60, "prototype": [False] * 60}
     show(folder, clean_set(3), [[2, 0, 0]] * 60, OWN * 10, labels=RIGHT * 10, **marks)
     found = table(prompts.measure(record(folder)))
-    confidence = np.exp(2) / (np.exp(2) + 2)
-    assert found["plain", "all", "top1", ""].value == pytest.approx(4 / 6)
-    assert found["plain", "all", "ece15", ""].value == pytest.approx(confidence - 4 / 6)
-    assert found["plain", "annotated", "mean_factor_top1", "top"].value == pytest.approx(4 / 6)
+    assert found["plain", "all", "top1", "shift:full"].value == pytest.approx(4 / 6)
+    calibrated = table(calibration.measure(record(folder)))["plain", "test-half", "ece15", "raw"]
+    assert found["plain", "test-half", "ece15", "calibration:raw"].value == calibrated.value
+    assert found["plain", "annotated", "mean_factor_top1", "factors:top"].value == pytest.approx(4 / 6)
     assert table(factors.measure(record(folder)))["plain", "pose", "top1", "multi"].value == pytest.approx(4 / 6)
 
 

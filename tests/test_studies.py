@@ -210,18 +210,25 @@ def test_prompts_by_hand(prompted: Folder) -> None:
     rows = list(prompts.measure(record(prompted)))
     default = table(row for row in rows if row.head == "openai80")
     other = table(row for row in rows if row.head == "name")
-    assert default["plain", "all", "top1", ""].value == 1.0
-    assert other["plain", "all", "top1", ""].value == 0.5
-    difference = other["plain", "all", "top1_difference", ""]
+    assert default["plain", "all", "top1", "shift:full"].value == 1.0
+    assert other["plain", "all", "top1", "shift:full"].value == 0.5
+    difference = other["plain", "all", "top1_difference", "shift:full"]
     assert (difference.value, difference.n) == (-0.5, 4)
     # Two of four images turn from right to wrong: the standard deviation of (-1, -1, 0, 0) over the root of 4.
     assert difference.std_error == pytest.approx(np.sqrt(1 / 3) / 2)
     assert not any(metric.endswith("_difference") for _, _, metric, _ in default)
-    confidence = np.exp(10) / (np.exp(10) + 2)
-    assert default["plain", "all", "ece15", ""].value == pytest.approx(1 - confidence, abs=1e-6)
-    assert other["plain", "all", "ece15_difference", ""].value == pytest.approx(2 * confidence - 1.5, abs=1e-6)
-    assert default["odd", "all", "auroc", "mcm"].value == 1.0
-    assert other["odd", "all", "auroc_difference", "mcm"].value == 0.0
+    assert default["odd", "all", "auroc", "ood:mcm"].value == other["odd", "all", "auroc", "ood:mcm"].value == 1.0
+
+
+def test_what_is_the_same_under_every_head_has_no_difference(
+    prompted: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        found = table(row for row in prompts.measure(record(prompted)) if row.head == "name")
+    # Two classes swapped move no maximum softmax probability.
+    assert ("odd", "all", "auroc", "ood:mcm") in found
+    assert ("odd", "all", "auroc_difference", "ood:mcm") not in found
+    assert "odd, all, auroc, ood:mcm of net.hand is the same under every head" in caplog.text
 
 
 def test_prompts_weigh_every_factor_alike(results: Folder) -> None:
@@ -229,7 +236,7 @@ def test_prompts_weigh_every_factor_alike(results: Folder) -> None:
     taken_for = [0] * 30 + [1] * 30 + [0] * 30
     notes = {"top_factor": ["a"] * 60 + ["b"] * 30, "factors": [["a"]] * 60 + [["b"]] * 30, "prototype": [False] * 90}
     show(results, clean_set(2), one_hot(taken_for, 2), [0] * 90, **notes)
-    found = table(prompts.measure(record(results)))["plain", "annotated", "mean_factor_top1", "top"]
+    found = table(prompts.measure(record(results)))["plain", "annotated", "mean_factor_top1", "factors:top"]
     assert (found.value, found.n) == (pytest.approx((0.5 + 1) / 2), 90)
     # Factor b never varies, so only a's error counts, halved.
     assert found.std_error == pytest.approx(np.sqrt(0.25 / 59) / 2)

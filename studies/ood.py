@@ -72,7 +72,7 @@ def _fitted(model: str, fitting: Fitting) -> dict[str, Score]:
 def _samples(model: str, known: Predictions, scores: Mapping[str, Score]) -> dict[str, Sample]:
     found = scored(known, scores)
     _tell(model, known, found.undefined)
-    return {name: Sample.of(values) for name, values in found.values.items()}
+    return {name: Sample.of(values) for name, values in found.scores.items()}
 
 
 def _tell(model: str, predictions: Predictions, undefined: Mapping[str, str]) -> None:
@@ -86,7 +86,7 @@ def _of_set(
     found: Scored = scored(out, scores)
     _tell(site.model, out, found.undefined)
     clear = _found_unknown(out)
-    for name, values in found.values.items():
+    for name, values in found.scores.items():
         here = replace(site, method=name)
         yield from _separations(here, of_known[name], values)
         if clear.sum() >= LEAST_IMAGES:

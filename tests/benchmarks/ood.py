@@ -104,9 +104,9 @@ def _scores(head: Head, features: Features) -> None:
         shown = Predictions(ImageSet("out", "out", "clean", (), ()), head, images, each, head.logits(each), labels)
         found = scored(shown, scores)
         if not known:
-            known = {name: Sample.of(of_known) for name, of_known in found.values.items()}
+            known = {name: Sample.of(of_known) for name, of_known in found.scores.items()}
             continue
-        for name, of_out in found.values.items():
+        for name, of_out in found.scores.items():
             site = Site("ood", "model", head.name, "out", "all", name)
             assert len(list(ood._separations(site, known[name], of_out))) == len(ood.METRICS)
 

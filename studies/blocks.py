@@ -101,7 +101,7 @@ Score = Callable[[Block], Doubles]
 class Scored:
     """Scores of the same images by name, each (n,); and why the others are undefined there, by name."""
 
-    values: dict[str, Doubles]
+    scores: dict[str, Doubles]
     undefined: dict[str, str]
 
 
@@ -138,7 +138,7 @@ def score(predictions: Predictions, function: Score) -> Doubles:
     found = scored(predictions, {"": function})
     if found.undefined:
         raise ValueError(found.undefined[""])
-    return found.values[""]
+    return found.scores[""]
 
 
 def threads() -> int:

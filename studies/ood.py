@@ -75,7 +75,7 @@ def _fitted(model: str, fitting: Fitting, *, without: Collection[str]) -> dict[s
 def _samples(model: str, known: Predictions, scores: Mapping[str, Score]) -> dict[str, Sample]:
     found = scored(known, scores)
     _tell(model, known, found.undefined)
-    return {name: Sample.of(values) for name, values in found.values.items()}
+    return {name: Sample.of(values) for name, values in found.scores.items()}
 
 
 def _tell(model: str, predictions: Predictions, undefined: Mapping[str, str]) -> None:
@@ -88,7 +88,7 @@ def _of_set(
 ) -> Iterator[Measurement]:
     found: Scored = scored(out, scores)
     _tell(site.model, out, found.undefined)
-    for name, values in found.values.items():
+    for name, values in found.scores.items():
         yield from separations_of(replace(site, method=name), of_known[name], values, found_unknown(out))
 
 

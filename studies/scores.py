@@ -71,10 +71,10 @@ def ash(block: Block) -> Doubles:
     width = features.shape[1]
     kept = max(1, width - round(width * ASH_PRUNED))
     least = np.partition(features, width - kept, axis=1)[:, width - kept, None]
-    pruned = np.where(features >= least, features, np.float32(0))
-    before, after = (each.sum(axis=1, dtype=np.float64) for each in (features, pruned))
-    scale = np.exp(np.divide(before, after, out=np.zeros_like(before), where=after > 0))
-    return energy(under(block.head, pruned * scale.astype(np.float32)[:, None]))
+    pruned = features * (features >= least)
+    before, after = (each.sum(axis=1) for each in (features, pruned))
+    pruned *= np.exp(np.divide(before, after, out=np.zeros_like(before), where=after > 0))[:, None]
+    return energy(under(block.head, pruned))
 
 
 def mcm(block: Block) -> Doubles:

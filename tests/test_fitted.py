@@ -160,14 +160,14 @@ def test_higher_means_more_like_what_fitted(name: str) -> None:
 def test_block_size_changes_nothing(name: str) -> None:
     fitting, shown = world(2)
     function = {name: FITTED_SCORES[name](fitting)}
-    whole, single = (scored(shown, function, entries=entries).values[name] for entries in (10**6, 1))
+    whole, single = (scored(shown, function, entries=entries).scores[name] for entries in (10**6, 1))
     assert single == pytest.approx(whole, rel=CLOSE)  # matrix products round by their shape
 
 
 def test_scores_share_what_they_need_and_do_not_mix_it_up() -> None:
     (one, shown), (other, _) = world(3), world(7)
     both = {f"{name} {at}": FITTED_SCORES[name](fit) for at, fit in enumerate((one, replace(one))) for name in OUTSIDE}
-    together = scored(shown, both).values
+    together = scored(shown, both).scores
     assert other.features.shape != one.features.shape or not np.array_equal(other.features, one.features)
     for name in OUTSIDE:
         alone = score(shown, FITTED_SCORES[name](one))

@@ -192,10 +192,10 @@ def test_block_size_and_threads_change_nothing(kind: str, monkeypatch: pytest.Mo
     features = np.abs(rng.normal(size=(301, 24)))
     shown = under(head(rng, 37, 24, kind), features / np.linalg.norm(features, axis=1, keepdims=True))
     asked = scores.scores_for(shown.head)
-    whole = scored(shown, asked, entries=10**9).values
+    whole = scored(shown, asked, entries=10**9).scores
     for cores, rows in (("1", 1), ("2", 1), ("2", 7), ("2", 64), ("1", 300)):
         monkeypatch.setenv("OMP_NUM_THREADS", cores)
-        found = scored(shown, asked, entries=37 * rows).values
+        found = scored(shown, asked, entries=37 * rows).scores
         assert found.keys() == whole.keys()
         for name, values in found.items():
             # ASH has a matrix product of its own, whose rounding depends on its shape.
@@ -231,6 +231,6 @@ def test_only_a_zero_shot_head_has_cosine_scores() -> None:
 def test_what_is_undefined_says_why_and_the_others_go_on(shown: Predictions, name: str, reason: str) -> None:
     found = scored(shown, {name: ALL[name], "first": lambda block: block.features[:, 0].astype(np.float64)})
     assert reason in found.undefined[name]
-    assert set(found.values) == {"first"}
+    assert set(found.scores) == {"first"}
     with pytest.raises(ValueError, match=r"not negative|not finite|has none"):
         score(shown, ALL[name])

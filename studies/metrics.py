@@ -181,7 +181,7 @@ def cue_hits(decisions: Ints, shapes: Ints, textures: Ints) -> Bools:
 def error_consistency(correct: Bools, other: Bools) -> float:
     """How far two observers err on the same images, beyond what their accuracies alone make them: -1 to 1.
 
-    Cohen's kappa of being right (Geirhos et al. 2020, arXiv:2006.16736, eq. 1). 1: both err on the same images; 0: as
+    Cohen's kappa of being right (Geirhos et al. 2020, arXiv:2006.16736). 1: both err on the same images; 0: as
     independent observers of their accuracies would. Undefined where both are right on all images, or both on none.
 
     Parameters

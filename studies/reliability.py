@@ -49,10 +49,10 @@ def _gap(found: Binned) -> float:
 def squared_ece_debiased(confidence: Floats, correct: Bools, *, bins: int = 15) -> float:
     """Squared calibration error without the bias of a small sample: mean squared gap over bins, a squared fraction.
 
-    The debiased estimator of Kumar et al. 2019 (arXiv:1909.10155), def. 4.2, with norm L2 and not rooted. Theirs is for
-    models that say one confidence a bin, and takes accuracy * (1 - accuracy) / (n - 1) from the squared gap; here it is
-    the sample variance of correct - confidence over n, the same where the confidence of a bin does not vary, and
-    unbiased where it does. Lower is better; below 0 where the gaps are less than chance makes them. A bin of one image
+    The debiased estimator of Kumar et al. 2019 (arXiv:1909.10155), with norm L2 and not rooted. Theirs is for models
+    that say one confidence a bin, and takes accuracy * (1 - accuracy) / (n - 1) from the squared gap; here it is the
+    sample variance of correct - confidence over n, the same where the confidence of a bin does not vary, and unbiased
+    where it does. Lower is better; below 0 where the gaps are less than chance makes them. A bin of one image
     says nothing of chance, and is left out; undefined where there is no other.
 
     >>> round(squared_ece_debiased(np.array([0.9, 0.9, 0.9, 0.9]), np.array([True, False, False, False])), 4)
@@ -81,10 +81,9 @@ def mce(confidence: Floats, correct: Bools, *, bins: int = 15) -> float:
 def smooth_ece(confidence: Floats, correct: Bools) -> float:
     """Smooth calibration error: the gap between confidence and accuracy, smoothed instead of binned, a fraction.
 
-    Blasiok and Nakkiran 2023 (arXiv:2309.12236), def. 6 and 9: the residuals are smoothed with a Gaussian that is
+    Blasiok and Nakkiran 2023 (arXiv:2309.12236): the residuals are smoothed with a Gaussian that is
     reflected at 0 and 1, and the integral of what remains is the error at that bandwidth; the one bandwidth at which
-    the error equals the bandwidth is the result. Lower is better. Within a factor of 2 of the least change that would
-    make the model calibrated.
+    the error equals the bandwidth is the result. Lower is better. A small sample biases it upwards, less than bins do.
 
     Worked out on `CELLS` cells, each residual split between the two middles next to it, by cosine transform: O(n). That
     changes it by less than 1e-6 where it is above 0.005, and by about 1e-5 below.

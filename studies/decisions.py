@@ -33,7 +33,7 @@ HEAD = Head("given", "given", np.zeros((0, 0), np.float32), np.zeros(0, np.float
 LEFT_OUT = {
     "shift": "top-5, and accuracy among the classes of a set that has not all of them, need a score for every class",
     "ood": "of the scores there is the maximum softmax probability alone, which is the confidence",
-    "calibration": "temperature, NLL, the Brier score over classes, and sets without all classes need all probabilities",
+    "calibration": "temperature, NLL, the Brier score over classes, and sets without all classes need more than that",
     "shape": "a decision is taken as it was given, not made of the classes' probabilities",
     "prompts": "there are no prompts without the model",
     "acceptance": "nothing is published of a model of one's own",

@@ -15,6 +15,7 @@ from scipy.special import softmax
 from engine.files import BadStore
 from engine.predictions import Folder, ImageSet, Record, models
 from studies import imported
+from studies.fitted import FITTED_SCORES
 from studies.imported import BadPredictions
 from studies.measurements import Measurement
 from studies.study import STUDIES, left_out, measure
@@ -23,6 +24,8 @@ MINE = "mine.v1"
 CUES = ImageSet("cues", "conflict", "plain", ("low", "high"), ((0, 1, 2), (3, 4, 5)))
 SOME = ImageSet("some", "shift", "plain", ("a", "b"), ((0,), (4,)))
 SAME = ImageSet("same", "shift", "plain", tuple("abcdef"), tuple((number,) for number in range(6)))
+UNKNOWN = {*FITTED_SCORES, "ash"} - {"kl_matching"}
+"""OOD scores of features, which imported logits lack."""
 SETS = ("plain", "some", "same", "odd", "cues")
 
 
@@ -91,8 +94,8 @@ def test_logits_are_measured_as_those_of_a_model_that_was_shown_the_images(
             table = _lists(results, name)
         said = _take(results, table, name, tmp_path, "csv" if form == "csv" else "parquet")
         assert f"imported logits of '{MINE}' on {len(table)} images of '{name}'" in said
-    expected = [replace(row, model=MINE, head="given") for row in _measured(results, NET)]
-    assert _measured(results, MINE) == expected
+    expected = [replace(row, model=MINE, head="given") for row in _measured(results, NET) if row.method not in UNKNOWN]
+    assert [row for row in _measured(results, MINE) if row.metric != "error_consistency"] == expected
     assert len(expected) > 50
 
 

@@ -12,7 +12,8 @@ from scipy import stats
 from engine import predictions
 from engine.predictions import Folder, ImageSet, IncompleteRecord
 from engine.prompts import OPENAI80, PROMPTS
-from studies import calibration, estimates, factors, metrics, ood, prompts, shape, shift
+from studies import calibration, estimates, factors, metrics, ood, outcomes, prompts, separations, shape, shift
+from studies.detection import Sample, Separation
 from studies.estimates import Estimate, Site
 from studies.measurements import Measurement
 
@@ -155,9 +156,12 @@ def _pair(rng: np.random.Generator, metric: str, n: int) -> Measurement:
     out = rng.normal(size=n // 2)
     made: dict[str, list[Estimate]] = {
         "top1": [estimates.top_k(each.astype(np.float32), labels) for each in logits],
-        "nll": [estimates.nll(metrics.log_softmax(each.astype(np.float32)), labels) for each in logits],
+        "nll": [outcomes.nll(outcomes.outcomes(each.astype(np.float32), labels)) for each in logits],
         "auroc": [
-            estimates.auroc(each.max(axis=1), out + rng.normal(scale=0.1, size=n // 2)) for each in logits
+            separations.auroc(
+                Separation.of(Sample.of(each.max(axis=1)), out + rng.normal(scale=0.1, size=n // 2))
+            )
+            for each in logits
         ],
         "shape_bias": [estimates.shape_bias(each.argmax(axis=1), labels, (labels + 1) % 3) for each in logits],
     }  # fmt: skip

@@ -32,6 +32,8 @@ from studies.outcomes import BINS, METRICS, Metric, Outcomes, outcomes
 from studies.reliability import equal_width
 from studies.right import best_right
 
+CURVE = ("bin_accuracy", "bin_confidence")
+"""Metrics of one bin, of which a reliability curve is made."""
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +100,7 @@ def judge(
     for number in np.unique(bin_of):
         inside = bin_of == number
         place = replace(site, subset=f"{site.subset}/bin-{number + 1:02d}")
-        for metric, values in (("bin_accuracy", together.correct), ("bin_confidence", together.confidence)):
+        for metric, values in zip(CURVE, (together.correct, together.confidence), strict=True):
             yield from place.measure(metric, mean_of_repeats, values[inside], images[inside], len(samples))
 
 

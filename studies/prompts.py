@@ -5,8 +5,8 @@ whose head is the prompt set; its method is the other study's name and method, a
 its difference to the model's default head on the same images, ``<metric>_difference``, the default's value subtracted.
 The error of a difference comes from the differences of the two measurements' influences, image by image, so it minds
 the pairing (as McNemar's test does for two accuracies); where either has no influences, there is a difference without
-an error. What is the same under every head to the last bit has no differences: the prompts have no part in it, or
-these images do not show it.
+an error. What is the same under every head to the last bit has no differences: the prompts have no part in it, or these
+images do not show it. Reliability curves are for looking at, and stay with the study of calibration.
 
 A study is taken under one head after the other, so this takes as long as the others do, once for every prompt set; what
 was read of the images is kept and not read again, see `engine.predictions.Record`. Of the default's measurements in the
@@ -79,6 +79,8 @@ def _key(row: Measurement) -> Key:
 
 def _rows(record: Record, part: Callable[[Record], Iterator[Measurement]], head: str) -> Iterator[Measurement]:
     for row in part(record.under(head)):
+        if row.metric in calibration.CURVE:
+            continue
         method = f"{row.study}:{row.method}" if row.method else row.study
         influences = tuple(np.asarray(sample, dtype=np.float32) for sample in row.influences)
         yield replace(row, study="prompts", method=method, influences=influences)

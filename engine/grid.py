@@ -176,6 +176,7 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
             crew.seen = partial(watched.seen, number, crew.account)
             with _decoding(data, results, crew, each) as decoding, _kept(crew.account, store):
                 loaded = crew.load(each.models, machine, known)
+                progress.begin()
                 failed |= {found.name: found.error for found in loaded if found.error}
                 ledger.note_models(store, each.models, loaded)
                 decoding.turn_to(tuple(dict.fromkeys(found.preprocess for found in loaded if found.preprocess)))

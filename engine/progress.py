@@ -15,7 +15,7 @@ class Progress:
     """Use as ``with Progress("training", 26, "models") as progress: ... progress.advance(note="ViT-B-32")``.
 
     A thread of its own redraws the line, so that it moves while a single step takes long. The time left is that of the
-    work left, at the pace since the first step was finished: what comes before it is no measure of the rest.
+    work left, at the pace of the work that is done.
 
     Attributes
     ----------
@@ -26,34 +26,33 @@ class Progress:
         self.title, self.total, self.unit = title, total, unit
         self.done, self.note = 0, ""
         self.work, self.worked = float(total), 0.0
-        self._first: tuple[float, float, int] | None = None
         self._terminal = sys.stderr.isatty()
-        self._started = time.monotonic()
+        self._started = self._since = self._last = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._redraw, daemon=True)
+
+    def begin(self) -> None:
+        """What went by since the last step was no work, as when models are loaded: it tells nothing of the rest."""
+        now = time.monotonic()
+        self._since, self._last = self._since + now - self._last, now
 
     def advance(self, steps: int = 1, *, note: str = "", work: float = 0.0) -> None:
         """Count finished steps, and the work that was in them; the note says what was finished last."""
         self.done += steps
         self.worked += work or steps
         self.note = note or self.note
-        if self._first is None:
-            self._first = time.monotonic(), self.worked, self.done
+        self._last = time.monotonic()
 
     def left(self) -> float:
         """Seconds until the end, 0 while that cannot be told."""
-        if self._first is None:
+        if not self.worked:
             return 0.0
-        since, worked, _ = self._first
-        if self.worked > worked:
-            return (time.monotonic() - since) / (self.worked - worked) * (self.work - self.worked)
-        return (time.monotonic() - self._started) / self.worked * (self.work - self.worked)
+        pace = (self._last - self._since) / self.worked
+        return max(pace * (self.work - self.worked) - (time.monotonic() - self._last), 0.0)
 
     def rate(self) -> float:
-        """Steps a second since the first was finished, 0 while that cannot be told."""
-        if self._first is None or self.done == self._first[2]:
-            return 0.0
-        return (self.done - self._first[2]) / (time.monotonic() - self._first[0])
+        """Steps a second, 0 while that cannot be told."""
+        return self.done / (self._last - self._since) if self._last > self._since else 0.0
 
     def __enter__(self) -> Progress:
         self._draw()

@@ -32,5 +32,6 @@ class Watched:
         """A shard was shown to its models in the pass of that number, or to those that still lacked it."""
         self.open.subtract((need.shard.image_set, name) for name in self.models[number][need.shard])
         done = self.cells - sum(1 for count in self.open.values() if count > 0)
-        note = f"{done}/{self.cells} cells, {self.progress.rate():.0f} images/s, held up by {spent.bottleneck()}"
-        self.progress.advance(need.shard.rows, note=note, work=self.work[number][need.shard])
+        self.progress.advance(need.shard.rows, work=self.work[number][need.shard])
+        rate = self.progress.rate()
+        self.progress.note = f"{done}/{self.cells} cells, {rate:.0f} images/s, held up by {spent.bottleneck()}"

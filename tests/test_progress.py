@@ -47,3 +47,25 @@ def test_a_terminal_gets_one_line_redrawn(monkeypatch: pytest.MonkeyPatch) -> No
     assert said.count("\n") == 1, "one line, ended at the end"
     assert said.count("\r\x1b[2K") >= 2
     assert "3/3 images" in said
+
+
+def test_the_time_left_is_that_of_the_work_left_at_the_pace_of_what_was_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    line = Progress("showing", 40, "images")
+    line.work = 100.0
+    assert (line.left(), line.rate()) == (0, 0)
+    now[0] += 60  # of loading
+    line.begin()
+    for _ in range(2):
+        now[0] += 10
+        line.advance(4, work=10.0)
+    assert line.left() == pytest.approx(80)
+    assert line.rate() == pytest.approx(0.4)
+    now[0] += 5
+    assert line.left() == pytest.approx(75), "it goes down while a step is at work"
+    now[0] += 25
+    line.begin()
+    assert line.left() == pytest.approx(80), "what went by was loading"
+    now[0] += 1000
+    assert line.left() == 0

@@ -52,15 +52,24 @@ def _holder(results: Folder) -> dict[str, object]:
     return results.identity(MARK) if results.exists(MARK) else {}
 
 
+def clear(results: Folder) -> None:
+    """Take away the mark of a driver that was killed, where there is nothing left to show."""
+    if (holder := _holder(results)) and not _is_at_work(holder):
+        results.remove(MARK)
+
+
 def _refuse(holder: dict[str, object], results: Folder) -> None:
-    here = holder.get("host") == socket.gethostname()
-    process = int(str(holder.get("process", 0)))
-    fresh = time.time() - float(str(holder.get("at", 0))) < STALE
-    if fresh and (is_running(process) if here else True):
+    if _is_at_work(holder):
         raise BadRequest(
-            f"{results} is being written to by another run (process {process} on {holder.get('host')}). Wait for it, "
-            "or give another folder to --results. If it was killed, try again in a minute."
+            f"{results} is being written to by another run (process {holder['process']} on {holder['host']}). Wait for "
+            "it, or give another folder to --results. If it was killed, try again in a minute."
         )
+
+
+def _is_at_work(holder: dict[str, object]) -> bool:
+    here = holder.get("host") == socket.gethostname()
+    fresh = time.time() - float(str(holder.get("at", 0))) < STALE
+    return fresh and (is_running(int(str(holder["process"]))) if here else True)
 
 
 def _mark(results: Folder, mine: dict[str, object]) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from engine import account, grid, image_sets, ledger, models, passes, plan, predictions
+from engine import account, grid, image_sets, ledger, lock, models, passes, plan, predictions
 from engine.decode import Decoder
 from engine.files import BadStore, Unwritable
 from engine.image_sets import PreparedSet
@@ -191,7 +191,8 @@ def _check_grid(asked: argparse.Namespace) -> None:
 
 def _show(asked: argparse.Namespace, todo: plan.Plan, prepared: Sequence[PreparedSet]) -> list[str]:
     if not todo.specs:
-        ledger.finish_indices(Folder.of(asked.results), prepared)  # killed when only that was left
+        lock.clear(Folder.of(asked.results))  # killed when only this was left
+        ledger.finish_indices(Folder.of(asked.results), prepared)
         return [f"{name}: {reason}" for name, reason in todo.failed]
     outcomes = grid.show(todo, prepared, asked.data, asked.results)
     twice = ledger.refresh_models(Folder.of(asked.results), models.read_grid(asked.grid or models.OUR_GRID))

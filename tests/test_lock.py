@@ -76,3 +76,16 @@ def test_a_mark_is_renewed_while_it_lasts(tmp_path: Path, monkeypatch: pytest.Mo
         first = results.identity(lock.MARK)["at"]
         time.sleep(0.5)
         assert float(str(results.identity(lock.MARK)["at"])) > float(str(first))
+
+
+def test_the_mark_of_a_killed_driver_is_cleared_and_that_of_a_living_one_kept(tmp_path: Path) -> None:
+    results = Folder.of(tmp_path)
+    lock.clear(results)
+    _mark(results, host="elsewhere", process=1)
+    lock.clear(results)
+    assert results.exists(lock.MARK)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    _mark(results, process=gone.pid)
+    lock.clear(results)
+    assert list(tmp_path.iterdir()) == []

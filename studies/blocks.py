@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -116,11 +116,13 @@ def scored(predictions: Predictions, scores: Mapping[str, Score], *, entries: in
     n, c = predictions.logits.shape
     rows = max(1, entries // c)
     values = {name: np.empty(n) for name in scores}
+    # By feature, and not by class, so that a product with sparse activations need not turn it round in every block.
+    head = replace(predictions.head, weight=np.asfortranarray(predictions.head.weight))
     undefined: dict[str, str] = {}
 
     def work(start: int) -> None:
         part = slice(start, start + rows)
-        block = Block(predictions.head, predictions.features[part], predictions.logits[part])
+        block = Block(head, predictions.features[part], predictions.logits[part])
         for name, score in scores.items():
             if name not in undefined:
                 try:

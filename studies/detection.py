@@ -152,9 +152,12 @@ class Separation:
         unknown = int(np.isnan(known.scores).sum() + np.isnan(out.scores).sum())
         if unknown:
             raise ValueError(f"{unknown} of {len(known) + len(out)} scores are not numbers.")
-        at_known = (np.searchsorted(out.scores, known.scores, side) for side in ("left", "right"))
-        at_out = (np.searchsorted(known.scores, out.scores, side) for side in ("left", "right"))
-        return cls(known, out, *at_known, *at_out)
+        known_below, known_at_most = (np.searchsorted(known.scores, out.scores, side) for side in ("left", "right"))
+        # An out image scores lower than the ID image of rank r where at most r ID images score no higher than it.
+        out_below, out_at_most = (
+            np.bincount(ranks, minlength=len(known) + 1)[:-1].cumsum() for ranks in (known_at_most, known_below)
+        )
+        return cls(known, out, out_below, out_at_most, known_below, known_at_most)
 
     def mirrored(self) -> Separation:
         """The same with out images as what is looked for: both samples change places and signs."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +25,7 @@ import numpy as np
 
 from engine.predictions import Predictions, Record
 from studies import separations
-from studies.blocks import Score, Scored, scored
+from studies.blocks import Score, Scored, scored, threads
 from studies.detection import Sample, Separation
 from studies.estimates import Estimate, Site
 from studies.fitted import FITTED_SCORES, HEADLESS
@@ -88,8 +89,14 @@ def _of_set(
 ) -> Iterator[Measurement]:
     found: Scored = scored(out, scores)
     _tell(site.model, out, found.undefined)
-    for name, values in found.scores.items():
-        yield from separations_of(replace(site, method=name), of_known[name], values, found_unknown(out))
+    clear = found_unknown(out)
+
+    def separate(name: str) -> list[Measurement]:
+        return list(separations_of(replace(site, method=name), of_known[name], found.scores[name], clear))
+
+    with ThreadPoolExecutor(threads()) as pool:
+        for measured in pool.map(separate, found.scores):
+            yield from measured
 
 
 def separations_of(site: Site, known: Sample, out: Doubles, clear: Bools) -> Iterator[Measurement]:

@@ -8,6 +8,7 @@ head. A function raises ValueError, with the reason, where its score is undefine
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from engine.predictions import Head
 from studies.blocks import Block, Score
@@ -16,6 +17,8 @@ from studies.metrics import Doubles, Floats
 GEN_POWER = 0.1
 GEN_CLASSES = 100
 ASH_PRUNED = 0.9
+GROUPS = 2
+"""Groups of values for each of the largest that are looked for; the maxima of all groups give a lower bound."""
 
 
 def msp(block: Block) -> Doubles:
@@ -45,13 +48,12 @@ def gen(block: Block) -> Doubles:
 
     Liu, Lochman and Zach 2023 (CVPR), eq. 4, with their gamma and M for ImageNet; all classes where there are fewer.
     """
-    classes = block.logits.shape[1]
-    largest = (
-        np.partition(block.logits, max(classes - GEN_CLASSES, 0), axis=1)[:, -GEN_CLASSES:] - block.largest[:, None]
-    )
+    largest = largest_of(block.logits, GEN_CLASSES) - block.largest[:, None]
     total = 1 + block.rest[:, None]
-    of_others = np.where(largest == 0, block.rest[:, None], total - np.exp(largest)) / total
-    terms = np.exp(GEN_POWER * (largest - np.log(total))) * of_others**GEN_POWER
+    of_others = np.where(largest == 0, block.rest[:, None], total - np.exp(largest))
+    with np.errstate(divide="ignore"):  # where one class has it all, of which the power is 0
+        logs = np.log(of_others)
+    terms = np.exp(GEN_POWER * (largest + logs - 2 * np.log(total)))
     scores: Doubles = -terms.sum(axis=1)
     return scores
 
@@ -69,12 +71,28 @@ def ash(block: Block) -> Doubles:
     if features.min() < 0:
         raise ValueError(f"ASH needs activations that are not negative; the smallest here is {features.min():.3g}.")
     width = features.shape[1]
-    kept = max(1, width - round(width * ASH_PRUNED))
-    least = np.partition(features, width - kept, axis=1)[:, width - kept, None]
-    pruned = features * (features >= least)
-    before, after = (each.sum(axis=1) for each in (features, pruned))
-    pruned *= np.exp(np.divide(before, after, out=np.zeros_like(before), where=after > 0))[:, None]
-    return energy(under(block.head, pruned))
+    least = largest_of(features, max(1, width - round(width * ASH_PRUNED))).min(axis=1, keepdims=True)
+    kept = (features >= least) & (features > 0)
+    starts = np.append(0, kept.sum(axis=1).cumsum())
+    pruned = csr_array((np.extract(kept, features), np.flatnonzero(kept) % width, starts), features.shape)
+    before, after = features.sum(axis=1), pruned.sum(axis=1)
+    sharper = np.float32(block.head.scale) * np.exp(
+        np.divide(before, after, out=np.zeros_like(before), where=after > 0)
+    )
+    pruned.data *= sharper.repeat(np.diff(starts))
+    logits: Floats = pruned @ block.head.weight.T
+    logits += block.head.bias
+    return _energy(logits)
+
+
+def _energy(logits: Floats) -> Doubles:
+    """As `energy`, in float32 and in place: for logits that are off by more than that already."""
+    largest = logits.max(axis=1)
+    if not np.isfinite(largest).all():
+        raise ValueError("The logits of sharpened activations are beyond float32.")
+    logits -= largest[:, None]
+    energies: Doubles = largest + np.log(np.exp(logits, out=logits).sum(axis=1, dtype=np.float64))
+    return energies
 
 
 def mcm(block: Block) -> Doubles:
@@ -97,6 +115,25 @@ def of_activations(head: Head, method: str) -> None:
 def under(head: Head, features: Floats) -> Block:
     """A block of other features under the same head."""
     return Block(head, features, head.logits(features))
+
+
+def largest_of(values: Floats, count: int) -> Floats:
+    """The so many largest values of each row (n, count), in no order; all where there are fewer.
+
+    By a lower bound first: a partition of whole rows takes three times as long.
+    """
+    n, width = values.shape
+    groups = GROUPS * count
+    if width >= 2 * groups:
+        # So many groups have a value of at least `bound`, and what is lower is not among the largest.
+        maxima = values[:, : width // groups * groups].reshape(n, -1, groups).max(axis=1)
+        bound = np.partition(maxima, groups - count, axis=1)[:, groups - count, None]
+        found = values >= bound
+        sizes = found.sum(axis=1, keepdims=True)
+        candidates = np.full((n, sizes.max()), -np.inf, dtype=values.dtype)
+        np.place(candidates, np.arange(candidates.shape[1]) < sizes, np.extract(found, values))
+        values, width = candidates, candidates.shape[1]
+    return np.partition(values, max(width - count, 0), axis=1)[:, -count:]
 
 
 SCORES: dict[str, Score] = {

@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks import meter
 
 ROOT = Path(__file__).parents[1]
-MODELS, TIMM = 8, 6
+MODELS, TIMM = 8, 4
 
 
 @pytest.mark.slow

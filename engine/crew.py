@@ -77,7 +77,7 @@ class Crew:
     An actor that dies is replaced, and the replacement loads the pack again. None is given work before it has answered.
     """
 
-    def __init__(self, given: tuple[str, tuple[str, ...], str, str, bool], progress: Progress) -> None:
+    def __init__(self, given: tuple[object, ...], progress: Progress) -> None:
         self.given, self.progress = given, progress  # what a Pack is made of
         self.account = Account()
         self.seen: Callable[[Need], object] = id

@@ -164,7 +164,8 @@ def show(todo: Plan, prepared: Sequence[PreparedSet], data: str, results: str) -
     accounts: list[Account] = []
     failed, lost, shown = dict(todo.failed), dict[str, str](), Counter[str]()
     with lock.alone(store), Progress("showing", todo.images, "images") as progress, _ray_told():
-        given = results, plan.clean_set(prepared).class_names, todo.mirror, todo.precision, todo.half
+        chosen = todo.mirror, todo.precision, todo.half
+        given = results, plan.clean_set(prepared).class_names, *chosen, plan.own_names(prepared)
         crew = Crew(given, progress)
         machine = crew.start()
         known = measured(store, machine.device)

@@ -24,22 +24,22 @@ TEXTS_AT_ONCE = 512
 ALIKE = 1e-3  # relative to the largest logit: loose enough for any device, far below another computation
 
 
-def build(tower: Tower, name: str, class_names: Sequence[str]) -> Head:
-    """One head of a model: `learned`, or the prompt set of that name with these class names.
+def build(tower: Tower, names: Sequence[str], class_names: Sequence[str]) -> tuple[Head, ...]:
+    """Heads of a model among these class names: `learned` alone, or one for each of these prompt sets.
 
     Raises
     ------
     BadRequest : where a learned head has another number of classes than there are names
     """
-    if name != LEARNED:
-        return zero_shot(tower, name, class_names)
+    if LEARNED not in names:
+        return zero_shot(tower, names, class_names)
     head = learned(tower)
     if len(head.weight) != len(class_names):
         raise BadRequest(
             f"Model '{tower.spec.name}' has {len(head.weight)} classes, but the clean image set {len(class_names)}. "
             "Take the model out of the grid, or give --data the sets that it was trained for."
         )
-    return head
+    return (head,)
 
 
 def learned(tower: Tower) -> Head:
@@ -78,19 +78,32 @@ def _tokenizer(name: str) -> Any:
     return open_clip.get_tokenizer(name)
 
 
-def zero_shot(tower: Tower, prompts: str, class_names: Sequence[str]) -> Head:
-    """A head made of a prompt set: one row of unit length per class name."""
+def zero_shot(tower: Tower, prompts: Sequence[str], class_names: Sequence[str]) -> tuple[Head, ...]:
+    """A head for each of these prompt sets: one row of unit length per class name.
+
+    Prompt sets share sentences; each is encoded once for all of them.
+    """
     model: Any = tower.module
-    tokenizer = _tokenizer(tower.spec.arch if tower.spec.folder is None else tower.spec.checkpoint)
-    templates = PROMPTS[prompts]
-    texts = [template.format(name) for name in class_names for template in templates]
+    templates = list(dict.fromkeys(template for name in prompts for template in PROMPTS[name]))
+    members = [[templates.index(template) for template in PROMPTS[name]] for name in prompts]
+    weights: list[list[torch.Tensor]] = [[] for _ in prompts]
+    at_once = max(1, TEXTS_AT_ONCE // len(templates))
     with torch.inference_mode():
-        parts = [
-            model.encode_text(tokenizer(texts[start : start + TEXTS_AT_ONCE]).to(tower.device), normalize=True).float()
-            for start in range(0, len(texts), TEXTS_AT_ONCE)
-        ]
-        mean = torch.cat(parts).unflatten(0, (len(class_names), len(templates))).mean(dim=1)
-        weight = nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        for start in range(0, len(class_names), at_once):
+            sentences = _encoded(tower, class_names[start : start + at_once], templates)
+            for rows, member in zip(weights, members, strict=True):
+                rows.append(nn.functional.normalize(sentences[:, member].mean(dim=1), dim=-1).cpu())
         scale = float(model.logit_scale.exp())
         bias = 0.0 if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
-    return Head(prompts, "zero_shot", weight, np.full(len(weight), bias, np.float32), scale)
+    shifts = np.full(len(class_names), bias, np.float32)
+    found = (torch.cat(rows).numpy() for rows in weights)
+    return tuple(Head(name, "zero_shot", weight, shifts, scale) for name, weight in zip(prompts, found, strict=True))
+
+
+def _encoded(tower: Tower, class_names: Sequence[str], templates: Sequence[str]) -> torch.Tensor:
+    """Unit embeddings (classes, templates, d) of every template with every name in it."""
+    model: Any = tower.module
+    tokenizer = _tokenizer(tower.spec.arch if tower.spec.folder is None else tower.spec.checkpoint)
+    texts = [template.format(name) for name in class_names for template in templates]
+    found: torch.Tensor = model.encode_text(tokenizer(texts).to(tower.device), normalize=True).float()
+    return found.reshape(len(class_names), len(templates), -1)

@@ -47,6 +47,7 @@ class Plan:
     mirror : folder of weights, empty for none
     precision : of the forward pass
     half : whether features are kept in half the bytes
+    heads : number of heads that the loaded models lack
     unprepared : a sentence about the known image sets that DATA lacks; empty where it lacks none
     """
 
@@ -62,6 +63,7 @@ class Plan:
     mirror: str = ""
     precision: str = PRECISIONS[0]
     half: bool = False
+    heads: int = 0
     unprepared: str = ""
 
     @property
@@ -87,6 +89,7 @@ class Plan:
         text = (
             f"{self.missing_cells} of {self.cells} cells (model, image set) are incomplete: {len(self.specs)} models "
             f"to load, {self.images} images in {len(self.needs)} shards to decode, {views} times an image meets a model"
+            f", {self.heads} heads to make"
         )
         listed = {spec.name for spec in self.absent}
         reasons = (f"not at hand: {reason}" for name, reason in self.failed if name not in listed)
@@ -121,6 +124,12 @@ def clean_set(prepared: Sequence[PreparedSet]) -> ImageSet:
     return clean[0]
 
 
+def own_names(prepared: Sequence[PreparedSet]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Every image set of role conflict with its class names, by which zero-shot models are asked too."""
+    sets = (each.image_set for each in prepared)
+    return tuple((each.name, each.class_names) for each in sets if each.role == "conflict")
+
+
 def make(
     results: Folder,
     prepared: Sequence[PreparedSet],
@@ -139,7 +148,7 @@ def make(
     refuse_other_grid(results, specs)
     _refuse_other_images(results, prepared)
     clean = clean_set(prepared)
-    states = examine(results, prepared, specs, mirror, clean.class_names, precision)
+    states = examine(results, prepared, specs, mirror, clean.class_names, own_names(prepared), precision)
     failed = _failed(states, mirror)
     loaded = [state for state in states if state.due and state.name not in failed]
     return Plan(
@@ -153,6 +162,7 @@ def make(
         ),
         failed=tuple(failed.items()),
         cells=len(specs) * len(prepared),
+        heads=sum(state.heads for state in loaded),
         missing_cells=sum(len({shard.image_set for shard in state.lacking}) for state in states),
         absent=tuple(state.spec for state in states if state.to_fetch),
         away=tuple(state.name for state in states if not state.due and state.checkpoint.value is None),

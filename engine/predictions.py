@@ -5,6 +5,7 @@
     RESULTS/models.parquet                        one row per model shown: its facts, its digest
             images/<set>.parquet                  image_id, label, annotations, digest, error (why unreadable)
             heads/<model>/<head>.parquet          one row per class: weight, bias; the scale in the identity
+            heads/<model>/openai80@<set>.parquet  the same, of the set's own class names
             features/<set>/<model>/00000.parquet  image_id, features; shards as in DATA; where they are kept in half:
                                                   float16 of what is left of each row less its mean, and that, centre
 
@@ -14,7 +15,7 @@ less. This module needs numpy, pandas and pyarrow only, so that studies run wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -29,7 +30,7 @@ from engine.image_sets import ImageSet, Role
 
 __all__ = [
     "GIVEN", "Floats", "Folder", "Head", "ImageSet", "IncompleteRecord", "Ints", "Predictions", "Record", "Role",
-    "digest", "fixed_lists", "given", "image_sets", "imported", "models", "read_head", "readable_images",
+    "digest", "fixed_lists", "given", "image_sets", "imported", "models", "own_head", "read_head", "readable_images",
     "write_features", "write_head", "write_images", "write_models",
 ]  # fmt: skip
 
@@ -55,7 +56,7 @@ class Head:
 
     Attributes
     ----------
-    name : ``learned``, the name of the prompt set that made it, or ``given``
+    name : ``learned``, the name of the prompt set that made it, or ``given``; see `own_head` for those of other names
     kind : learned (a linear layer, scale 1), zero_shot (unit text embeddings: features @ weight.T is a cosine) or given
         (the identity: the features are logits that somebody imported, and say no more than these)
     weight : (c, d) float32
@@ -211,6 +212,11 @@ def read_head(results: Folder, model: str, name: str) -> Head:
     return Head(name, kind, _matrix(table.column("weight")), bias, float(str(identity["scale"])))
 
 
+def own_head(image_set: str) -> str:
+    """Name of the zero-shot head among an image set's own class names, made of the full prompt set."""
+    return f"{DEFAULT_PROMPTS}@{image_set}"
+
+
 def write_images(results: Folder, image_set: ImageSet, table: pa.Table) -> None:
     """Commit the index of one set: image_id, label, annotations, digest, error; in the set's order."""
     (results / "images").commit(f"{image_set.name}.parquet", table, asdict(image_set))
@@ -305,7 +311,16 @@ class Record:
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
-        """Names of the model's heads, sorted."""
+        """Names of the model's heads among its own classes, sorted; those among other names are `own_heads`."""
+        return tuple(name for name in self._stored_heads if "@" not in name)
+
+    @cached_property
+    def own_heads(self) -> Mapping[str, str]:
+        """Names of the heads among an image set's own class names, by image set; see `own_head`."""
+        return {each.name: name for each in self.image_sets if (name := own_head(each.name)) in self._stored_heads}
+
+    @cached_property
+    def _stored_heads(self) -> tuple[str, ...]:
         return tuple(file.removesuffix(".parquet") for file in (self.results / "heads" / self.model).files())
 
     @property

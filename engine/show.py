@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from engine.outcomes import last_line
 from engine.passes import spare_bytes
 from engine.predictions import PRECISIONS, Floats, read_head, write_features, write_head
 from engine.preprocess import Pixels, Preprocess
-from engine.state import has_head, head_names, head_source
+from engine.state import OwnNames, lacking_heads, recipes
 from engine.stream import Receipt
 from engine.towers import Tower
 
@@ -56,6 +57,7 @@ class Pack:
     mirror : folder of weights, looked into before the hub's cache and the hub; empty for none
     precision : of the forward pass; heads are always made in float32
     half : whether features are kept in half the bytes
+    own_names : class names of the sets that zero-shot models are asked about by these
     batches : number of images that each model is shown at once
     """
 
@@ -64,6 +66,7 @@ class Pack:
     mirror: str = ""
     precision: str = PRECISIONS[0]
     half: bool = False
+    own_names: OwnNames = ()
     towers: dict[str, Tower] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
@@ -114,16 +117,18 @@ class Pack:
         return Loaded(spec.name, "", found.digest, found.weights, tower.preprocess, width, params_m, self.precision)
 
     def _write_heads(self, tower: Tower) -> int:
-        spec, results, width = tower.spec, self.store, 0
-        for name in head_names(spec.library):
-            source = head_source(self.digests[spec.name], name, self.class_names)
-            if has_head(results, spec.name, name, source):
-                head = read_head(results, spec.name, name)
-            else:
-                head = heads.build(tower, name, self.class_names)
-                write_head(results, spec.name, head, {**self._identity(tower), "source": source})
-            width = head.weight.shape[1]
-        return width
+        """Write the heads that are not there, and say how wide features are."""
+        spec, digest, width = tower.spec, self.digests[tower.spec.name], 0
+        names = self.class_names, self.own_names
+        lacking = lacking_heads(self.store, spec, digest, *names)
+        for _, group in groupby(lacking, lambda recipe: recipe.image_set):
+            alike = tuple(group)
+            made = heads.build(tower, [recipe.prompts for recipe in alike], alike[0].class_names)
+            for recipe, head in zip(alike, made, strict=True):
+                identity = {**self._identity(tower), "source": recipe.source(digest)}
+                write_head(self.store, spec.name, replace(head, name=recipe.name), identity)
+                width = head.weight.shape[1]
+        return width or read_head(self.store, spec.name, recipes(spec.library, *names)[0].name).weight.shape[1]
 
     def _identity(self, tower: Tower) -> dict[str, object]:
         return {

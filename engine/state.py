@@ -15,9 +15,37 @@ from engine.files import Damaged, Folder
 from engine.image_sets import PreparedSet, Shard
 from engine.models import ModelSpec
 from engine.outcomes import Outcome
-from engine.predictions import LEARNED, digest
+from engine.predictions import DEFAULT_PROMPTS, LEARNED, digest, own_head
 from engine.prompts import PROMPTS
 from engine.weights import AtHand, survey
+
+OwnNames = Sequence[tuple[str, Sequence[str]]]
+"""Image sets of role conflict, each with its own class names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a head is made of, beside the checkpoint.
+
+    Attributes
+    ----------
+    prompts : a prompt set; `learned` where the head is the checkpoint's own
+    class_names : that it tells apart
+    image_set : whose own names these are; empty where they are those of the models' classes
+    """
+
+    prompts: str
+    class_names: tuple[str, ...]
+    image_set: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the head."""
+        return own_head(self.image_set) if self.image_set else self.prompts
+
+    def source(self, checkpoint: str) -> str:
+        """Digest of everything that the head is made of."""
+        return digest(checkpoint, self.name, *PROMPTS.get(self.prompts, ()), *self.class_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +59,7 @@ class State:
     weights : digest of its weight files, noted or at hand; empty where it is not known
     lacking : the shards that it has not been shown
     stale : number of stored shards that do not fit
+    heads : number of heads that it lacks
     due : whether it must be loaded
     """
 
@@ -39,6 +68,7 @@ class State:
     weights: str
     lacking: tuple[Shard, ...]
     stale: int
+    heads: int
     due: bool
 
     @property
@@ -58,6 +88,7 @@ def examine(
     specs: Sequence[ModelSpec],
     mirror: str,
     names: Sequence[str],
+    own_names: OwnNames,
     precision: str,
 ) -> tuple[State, ...]:
     """The state of every model.
@@ -65,7 +96,8 @@ def examine(
     Parameters
     ----------
     mirror : folder of weights, empty for none
-    names : of the classes
+    names : of the models' classes
+    own_names : of the sets that zero-shot models are asked about by their own class names
     precision : of the forward pass; what was shown in another one does not count
     """
     digests, known = noted(results, "digest"), noted(results, "weights")
@@ -75,8 +107,9 @@ def examine(
         digest = outcome.value.digest if outcome.value else shown
         weights = outcome.value.weights if outcome.value else known.get(spec.name, "")
         lacking, stale = _lacking(results, prepared, spec.name, digest, precision)
-        due = not digest or digest != shown or bool(lacking) or _lacks_head(results, spec, digest, names)
-        found.append(State(spec, outcome, weights, tuple(lacking), stale, due))
+        heads = len(lacking_heads(results, spec, digest, names, own_names))
+        due = not digest or digest != shown or bool(lacking) or bool(heads)
+        found.append(State(spec, outcome, weights, tuple(lacking), stale, heads, due))
     return tuple(found)
 
 
@@ -89,14 +122,26 @@ def noted(results: Folder, column: str) -> Mapping[str, str]:
     return {str(name): str(value) for name, value in values.items()}
 
 
-def head_names(library: str) -> tuple[str, ...]:
-    """Names of the heads that a model of this library gets."""
-    return tuple(sorted(PROMPTS)) if library == "open_clip" else (LEARNED,)
+def recipes(library: str, names: Sequence[str], own_names: OwnNames) -> tuple[Recipe, ...]:
+    """The heads that a model of this library gets, those of the same names beside each other."""
+    if library != "open_clip":
+        return (Recipe(LEARNED, tuple(names)),)
+    common = [Recipe(prompts, tuple(names)) for prompts in sorted(PROMPTS)]
+    return (*common, *(Recipe(DEFAULT_PROMPTS, tuple(own), image_set) for image_set, own in own_names))
 
 
-def head_source(checkpoint: str, head: str, class_names: Sequence[str]) -> str:
-    """Digest of everything that a head is made of."""
-    return digest(checkpoint, head, *PROMPTS.get(head, ()), *class_names)
+def lacking_heads(
+    results: Folder, spec: ModelSpec, checkpoint: str, names: Sequence[str], own_names: OwnNames
+) -> tuple[Recipe, ...]:
+    """The heads of a model that are not there, or were made of something else."""
+    folder = results / "heads" / spec.name
+    stored = set(folder.files())
+    return tuple(
+        recipe
+        for recipe in recipes(spec.library, names, own_names)
+        if f"{recipe.name}.parquet" not in stored
+        or folder.identity(f"{recipe.name}.parquet").get("source") != recipe.source(checkpoint)
+    )
 
 
 def _lacking(
@@ -129,16 +174,3 @@ def _made_of(folder: Folder, file: str) -> tuple[object, ...] | None:
     except Damaged:
         return None
     return identity.get("checkpoint"), identity.get("shard"), identity.get("precision")
-
-
-def _lacks_head(results: Folder, spec: ModelSpec, checkpoint: str, class_names: Sequence[str]) -> bool:
-    return not all(
-        has_head(results, spec.name, name, head_source(checkpoint, name, class_names))
-        for name in head_names(spec.library)
-    )
-
-
-def has_head(results: Folder, model: str, head: str, source: str) -> bool:
-    """Whether a head is there and was made of this source; see `head_source`."""
-    folder, file = results / "heads" / model, f"{head}.parquet"
-    return folder.exists(file) and folder.identity(file).get("source") == source

@@ -2,7 +2,9 @@
 
 Conflict sets show the shape of one class (``label``) in the texture of another (``texture``). A decision is the class
 with the largest mean softmax probability over the model's classes that mean it, softmax over all (method "mapped"), as
-in Geirhos et al. 2019. Asking a zero-shot model with the class names alone would be a different number.
+in Geirhos et al. 2019. A zero-shot model is also asked with the set's own class names under the full prompt set, where
+the decision is the name of the largest logit (method "zero_shot", and the head says whose names). These are different
+numbers, never to be mixed: only "mapped" compares it with a classifier.
 
 ``error_consistency`` says how far two models err on the same images, beyond what their accuracies by shape make them
 (Geirhos et al. 2020): each pair once, method "mapped:<other model>", under both models' default heads.
@@ -39,14 +41,36 @@ def measure(record: Record) -> Iterator[Measurement]:
         shapes, textures = predictions.labels, predictions.images["texture"].to_numpy(dtype=np.int64)
         decisions = decide(predictions)
         site = Site("shape", record.model, predictions.head.name, image_set.name, "all", "mapped")
-        yield from site.measure("shape_bias", estimates.shape_bias, decisions, shapes, textures)
-        yield from site.measure("cue_accuracy", estimates.cue_accuracy, decisions, shapes, textures)
-        if not record.head:  # the others are not asked under that head
+        yield from of_decisions(site, image_set, decisions, shapes, textures)
+        if not record.head:  # the others are not asked under that head, and the set's own names have but one
             yield from consistencies(site, record, decisions == shapes)
-        for shape, name in enumerate(image_set.class_names):
-            rows = shapes == shape
-            site = Site("shape", record.model, predictions.head.name, image_set.name, name, "mapped")
-            yield from site.measure("shape_bias", estimates.shape_bias, decisions[rows], shapes[rows], textures[rows])
+            if predictions.head.kind == "zero_shot":
+                yield from _by_own_names(record, image_set, shapes, textures)
+
+
+def of_decisions(
+    site: Site, image_set: ImageSet, decisions: Ints, shapes: Ints, textures: Ints
+) -> Iterator[Measurement]:
+    """Shape bias of labels of the set that images were taken for (n,), and share that hit a cue; bias by shape."""
+    yield from site.measure("shape_bias", estimates.shape_bias, decisions, shapes, textures)
+    yield from site.measure("cue_accuracy", estimates.cue_accuracy, decisions, shapes, textures)
+    for shape, name in enumerate(image_set.class_names):
+        rows, here = shapes == shape, replace(site, subset=name)
+        yield from here.measure("shape_bias", estimates.shape_bias, decisions[rows], shapes[rows], textures[rows])
+
+
+def _by_own_names(record: Record, image_set: ImageSet, shapes: Ints, textures: Ints) -> Iterator[Measurement]:
+    if image_set.name not in record.own_heads:
+        log.info(
+            "shape by the own names of '%s' is left out for %s: there is no head of them. Make it, without showing an "
+            "image again, with: python -m studies all --grid GRID --data DATA --results %s",
+            image_set.name, record.model, record.results,
+        )  # fmt: skip
+        return
+    head = record.own_heads[image_set.name]
+    decisions = np.asarray(record.predictions(image_set.name, head).logits.argmax(axis=1))
+    site = Site("shape", record.model, head, image_set.name, "all", "zero_shot")
+    yield from of_decisions(site, image_set, decisions, shapes, textures)
 
 
 def consistencies(site: Site, record: Record, correct: Bools) -> Iterator[Measurement]:

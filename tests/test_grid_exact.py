@@ -184,7 +184,7 @@ def _clip_exact(arch: str, pixels: dict[str, Any], folder: Path, prompts: str, *
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     spec = read_grid(grid(folder.parent / "models.csv", {folder.name: "open_clip"}))[0]
     tower = towers.load(spec, CPU)
-    head = heads.build(tower, prompts, CLASS_NAMES)
+    (head,) = heads.build(tower, [prompts], CLASS_NAMES)
     shutil.rmtree(folder)
     transform = image_transform_v2(PreprocessCfg(**pixels), is_train=False)
     batch = torch.stack([transform(Image.open(io.BytesIO(PHOTOGRAPHS[name]))) for name in SHOWN])

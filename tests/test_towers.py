@@ -62,7 +62,7 @@ def test_features_at_head_are_the_models_own_output(arch: str, tmp_path: Path) -
     name = f"{arch}.test"
     save_timm(tmp_path / name, arch, **TIMM[arch])
     tower = towers.load(_spec(tmp_path, name, "timm"), CPU)
-    head = heads.build(tower, "learned", CLASS_NAMES)
+    (head,) = heads.build(tower, ["learned"], CLASS_NAMES)
     model = timm.create_model(f"local-dir:{tmp_path / name}", pretrained=True).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     batch = torch.stack([transform(Image.open(io.BytesIO(content)).convert("RGB")) for content in _pictures()])
@@ -76,7 +76,7 @@ def test_features_at_head_are_the_models_own_output(arch: str, tmp_path: Path) -
 def test_zero_shot_logits_are_open_clips_own(prompts: str, logit_bias: float | None, tmp_path: Path) -> None:
     save_open_clip(tmp_path / "ViT.test", logit_bias=logit_bias)
     tower = towers.load(_spec(tmp_path, "ViT.test", "open_clip"), CPU)
-    head = heads.build(tower, prompts, CLASS_NAMES)
+    (head,) = heads.build(tower, [prompts], CLASS_NAMES)
     model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'ViT.test'}")
     model.eval()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'ViT.test'}")
@@ -102,7 +102,7 @@ def test_a_head_that_is_not_linear_is_refused(tmp_path: Path) -> None:
     tower = towers.load(_spec(tmp_path, "resnet18.test", "timm"), CPU)
     tower.module.fc = nn.Identity()
     with pytest.raises(BadRequest, match=r"Model 'resnet18.test' ends in Identity, no linear layer"):
-        heads.build(tower, "learned", CLASS_NAMES)
+        heads.build(tower, ["learned"], CLASS_NAMES)
 
 
 def test_a_model_that_goes_on_after_its_last_layer_is_refused(tmp_path: Path) -> None:
@@ -110,14 +110,14 @@ def test_a_model_that_goes_on_after_its_last_layer_is_refused(tmp_path: Path) ->
     tower = towers.load(_spec(tmp_path, "resnet18.test", "timm"), CPU)
     tower.module.register_forward_hook(lambda _module, _given, logits: logits.tanh())
     with pytest.raises(BadRequest, match="does not end with its last linear layer: its logits are not features @ head"):
-        heads.build(tower, "learned", CLASS_NAMES)
+        heads.build(tower, ["learned"], CLASS_NAMES)
 
 
 def test_a_head_of_other_classes_is_refused(tmp_path: Path) -> None:
     save_timm(tmp_path / "resnet18.test", classes=7)
     tower = towers.load(_spec(tmp_path, "resnet18.test", "timm"), CPU)
     with pytest.raises(BadRequest, match="has 7 classes, but the clean image set 3"):
-        heads.build(tower, "learned", CLASS_NAMES)
+        heads.build(tower, ["learned"], CLASS_NAMES)
 
 
 @pytest.mark.parametrize("library", ["timm", "open_clip"])

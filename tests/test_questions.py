@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from simulated import CLEAN, OUT, PLANTED, SHIFTS, SLOPES, simulate
+from statsmodels.stats.multitest import multipletests
 
 import analysis
 from analysis import evidence, questions, tables
@@ -67,6 +68,7 @@ def test_planted_differences_are_found(ledger: Ledger, question: str, subject: s
 def test_verdicts_say_what_was_planted(ledger: Ledger) -> None:
     verdicts = {
         "fine_tuning_routes": "supported",
+        "accuracy_and_ood_detection": "supported",
         "shape_bias_by_group": "supported",
         "fine_tuning_and_shape_bias": "supported",
         "accuracy_under_shift": "supported",
@@ -75,7 +77,7 @@ def test_verdicts_say_what_was_planted(ledger: Ledger) -> None:
         "acceptance": "supported",
     }
     for question, verdict in verdicts.items():
-        assert {each.verdict for each in ledger.of(question)} == {verdict}, question
+        assert ledger.verdict(question) == verdict, question
     assert one(ledger, "factor_robustness", f"color, {CLEAN}").verdict == "supported"
     assert one(ledger, "factor_robustness", f"pose, {CLEAN}").verdict == "supported"
     pattern = one(ledger, "factor_robustness", f"pattern, {CLEAN}")
@@ -83,11 +85,18 @@ def test_verdicts_say_what_was_planted(ledger: Ledger) -> None:
     assert pattern.estimate == pytest.approx(0, abs=0.01)
 
 
-def test_p_values_are_adjusted_over_the_whole_ledger(ledger: Ledger) -> None:
-    tested = [each for each in ledger.findings if each.p_adjusted is not None]
-    assert len(tested) > 30
-    smallest = min(tested, key=lambda each: each.p)
-    assert smallest.p_adjusted == pytest.approx(len(tested) * smallest.p)
+def test_p_values_are_adjusted_over_claims_and_within_each(ledger: Ledger) -> None:
+    tested = [claim for claim in ledger.claims if claim.p is not None]
+    assert len(tested) > 15
+    adjusted = multipletests([claim.p for claim in tested], method="holm")[1]
+    assert [claim.p_adjusted for claim in tested] == pytest.approx(list(adjusted), abs=1e-12)
+    for claim in tested:
+        own = [each for each in ledger.of(claim.question) if each.p_adjusted is not None]
+        within = multipletests([each.p for each in own], method="holm")[1] if own else []
+        assert [each.p_adjusted for each in own] == pytest.approx([max(p, claim.p_adjusted) for p in within])
+    asked = [each for each in ledger.findings if each.q is not None]
+    rates = multipletests([each.p for each in asked], method="fdr_bh")[1]
+    assert [each.q for each in asked] == pytest.approx(list(rates), abs=1e-12)
     frame = table(ledger.findings)
     assert len(frame) == len(ledger.findings)
     assert frame["low"].isna().sum() == sum(each.low is None for each in ledger.findings)

@@ -14,6 +14,7 @@ from scipy import optimize, stats
 from analysis.intervals import Estimate, TooLittle
 
 POWER = 0.8
+MOST = 100_000
 
 
 def against(made: Estimate, bound: float, side: str) -> float:
@@ -66,8 +67,11 @@ def lineages_needed(made: Estimate, *, level: float = 0.05, power: float = POWER
     if made.std_error is None or made.df is None or made.estimate == 0:
         raise TooLittle(f"'{made.formula}' has no size and standard error to plan with. {made.note}")
     per_lineage = made.std_error * math.sqrt(made.df + 1)
-    tried: list[int] = [*range(3, 200), *range(200, 2_000, 10), *range(2_000, 200_001, 1_000)]
-    for lineages in tried:
-        if detectable(per_lineage / math.sqrt(lineages), lineages - 1, level=level, power=power) <= abs(made.estimate):
-            return lineages
-    raise TooLittle(f"No number of lineages below 200,000 would find a difference of {made.estimate:.3g}.")
+    low, high = 2, MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        seen = detectable(per_lineage / math.sqrt(middle), middle - 1, level=level, power=power)
+        low, high = (low, middle) if seen <= abs(made.estimate) else (middle, high)
+    if high < MOST:
+        return high
+    raise TooLittle(f"No number of lineages below {MOST:,} would find a difference of {made.estimate:.3g}.")

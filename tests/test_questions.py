@@ -90,10 +90,10 @@ def test_p_values_are_adjusted_over_claims_and_within_each(ledger: Ledger) -> No
     assert len(tested) > 15
     adjusted = multipletests([claim.p for claim in tested], method="holm")[1]
     assert [claim.p_adjusted for claim in tested] == pytest.approx(list(adjusted), abs=1e-12)
-    for claim in tested:
-        own = [each for each in ledger.of(claim.question) if each.p_adjusted is not None]
+    for made in tested:
+        own = [each for each in ledger.of(made.question) if each.p_adjusted is not None]
         within = multipletests([each.p for each in own], method="holm")[1] if own else []
-        assert [each.p_adjusted for each in own] == pytest.approx([max(p, claim.p_adjusted) for p in within])
+        assert [each.p_adjusted for each in own] == pytest.approx([max(p, made.p_adjusted) for p in within])
     asked = [each for each in ledger.findings if each.q is not None]
     rates = multipletests([each.p for each in asked], method="fdr_bh")[1]
     assert [each.q for each in asked] == pytest.approx(list(rates), abs=1e-12)

@@ -47,6 +47,8 @@ def ledger_entry(question: Question, ledger: Ledger) -> str:
     words = element("span", escape(claim(question)), class_="claim")
     words = element("span", words + element("span", escape(gist(findings, left_out)), class_="gist"))
     inside = element("p", escape(origin(question)), class_="note")
+    change = ledger.claim(question.__name__).change
+    inside += element("p", escape(f"What would change it: {change}"), class_="note") if change else ""
     if findings:
         inside += element("div", _evidence_table(findings), class_="scroll")
     if left_out:

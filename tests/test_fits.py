@@ -16,7 +16,7 @@ from analysis import fits, lines
 from analysis.explore import correlate, regress
 from analysis.findings import Finding, decide, judge
 from analysis.fits import TooLittle
-from analysis.resampling import bootstrap, draw, huber_line, lineage_codes, pearson, slope, spearman
+from analysis.resampling import bootstrap, draw, huber_line, kendall, lineage_codes, pearson, slope, spearman
 
 REFERENCE = Path(os.environ.get("REFERENCE_DATA", Path(__file__).parents[2] / "shared/reference/data"))
 EXACT = 1e-8
@@ -74,6 +74,7 @@ def test_every_published_correlation_and_line_is_met() -> None:
             continue
         assert pearson(x, y, ones)[0] == pytest.approx(row["pearson"], abs=EXACT), name
         assert spearman(x, y, ones)[0] == pytest.approx(row["spearman"], abs=EXACT), name
+        assert kendall(x, y, ones)[0] == pytest.approx(row["kendall_tau_b"], abs=EXACT), name
         if len(frame) > 3:
             interval = (row["pearson_ci95_lo"], row["pearson_ci95_hi"])
             assert fits.fisher(row["pearson"], len(frame)) == pytest.approx(interval, abs=EXACT), name

@@ -14,9 +14,18 @@ def sentence(claim: Claim, claims: int) -> str:
     if not claim.parts:
         return ""
     if claim.verdict == "contradicted":
-        return _decided(min(claim.parts, key=lambda part: part.p_against), claims)
+        part = min(claim.parts, key=lambda part: part.p_against)
+        return _alike(part) if part.finding.expected == "different" else _decided(part, claims)
     weakest = max(claim.parts, key=lambda part: part.p_for)
     return _decided(weakest, claims) if claim.verdict == "supported" else _undecided(weakest, claims)
+
+
+def _alike(part: Part) -> str:
+    """Numbers that should differ and all lie within the margin."""
+    reach = _of(part.finding.margin or 0.0, part.finding)
+    return display.sentence_case(
+        f"{_name(part)}{display.count(part.tests, 'test')} within {reach} of no difference; one beyond would change it."
+    )
 
 
 def _decided(part: Part, claims: int) -> str:

@@ -79,6 +79,8 @@ def test_somewhere_different_is_corrected_for_the_number_of_places() -> None:
     assert verdict(places).verdict == "supported"
     alike = [finding(0.0, [0.0005, -0.0005] * 3, "different", margin=0.01)] * 2
     assert verdict(alike).verdict == "contradicted"  # both lie within the margin
+    said = "2 tests within +1.0 points of no difference; one beyond would change it."
+    assert change.sentence(verdict(alike), 1) == said
 
 
 def test_within_a_margin_must_hold_everywhere() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pandas as pd
 
+from analysis import cautions
 from analysis.findings import Expected, Finding, LeftOut, Unit
 from analysis.fits import Estimate, TooLittle
 from analysis.results import NotMeasured, Pick, Results, pick
 
 ZERO_SHOT = "zero_shot_clip"
 BASELINE = "standard"
+TUNED = "clip_ft"
+MORE_DATA = "more_data"
 RULE = ("mcm", "msp")
 """The score of the paper: MCM where the head is zero-shot, the maximum softmax otherwise."""
 PROMPTED = {
@@ -32,10 +36,12 @@ def attempt(
     unit: Unit,
     expected: Expected = "",
     margin: float | None = None,
+    part: str = "",
 ) -> Answer:
     """The finding that the fit gives, or why there is none: something was not measured, or too few models have it."""
     try:
-        return Finding.of(subject, fit(), unit=unit, expected=expected, margin=margin)
+        made = cautions.of_lineages(fit())
+        return Finding.of(subject, made, unit=unit, expected=expected, margin=margin, part=part)
     except (NotMeasured, TooLittle) as reason:
         return LeftOut("", subject, str(reason))
 
@@ -49,6 +55,45 @@ def sources(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each training source with its models, sorted by name."""
     for source, members in frame.groupby("train_source"):
         yield str(source), members
+
+
+def source_family(frame: pd.DataFrame) -> pd.Series:
+    """Where the training pictures come from, sizes aside: LAION of LAION-2B, where that tells any two models apart."""
+    family = frame["train_source"].str.split("-").str[0]
+    return family if len(set(family)) > 1 else frame["train_source"]
+
+
+def largest_source(results: Results) -> str:
+    """The family of training sources with most zero-shot models, the first by name where several have."""
+    families = source_family(zero_shot(results.distinct))
+    if families.nunique() < 2:
+        raise TooLittle("All zero-shot models come from one training source.")
+    return str(families.value_counts().sort_index().idxmax())
+
+
+def with_log(frame: pd.DataFrame, fact: str) -> pd.DataFrame:
+    """The models that have a fact above 0, with its logarithm to base 10 as ``log_<fact>``."""
+    if fact not in frame.columns:
+        raise TooLittle(f"The grid does not say '{fact}' of its models.")
+    numbers = pd.to_numeric(frame[fact], errors="coerce")
+    there = frame[numbers > 0]
+    return there.assign(**{f"log_{fact}": np.log10(numbers[numbers > 0])})
+
+
+def resolutions(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Parents fine-tuned at several image sizes by one route: ``difference``, the largest minus the smallest."""
+    tuned = frame[frame["parent"] != ""]
+    if "image_size" not in tuned.columns:
+        raise TooLittle("The grid does not say 'image_size' of its models.")
+    rows = []
+    for _, same in tuned.groupby(["parent", "finetune_route"]):
+        ends = [same[same["image_size"] == size] for size in (same["image_size"].max(), same["image_size"].min())]
+        if len(set(same["image_size"])) > 1:
+            difference = ends[0][column].mean() - ends[1][column].mean()
+            rows.append({"difference": difference, "lineage": same["lineage"].iloc[0]})
+    if not rows:
+        raise TooLittle("No zero-shot model was fine-tuned at two image sizes by one route.")
+    return pd.DataFrame(rows)
 
 
 def ood_frame(results: Results, out_set: str, metric: str = "auroc") -> pd.DataFrame:
@@ -74,6 +119,11 @@ def shift_frame(results: Results, name: str) -> pd.DataFrame:
     clean = next(each.clean for each in results.sets("shift") if each.name == name)
     same_classes = pick("top1", clean, study="shift", subset=f"classes:{name}", method=("masked", "full"))
     return results.frame(clean=same_classes, shift=pick("top1", name, study="shift", method=("masked", "full")))
+
+
+def clean_frame(results: Results, name: str) -> pd.DataFrame:
+    """Clean top-1 (``top1``) of each model."""
+    return results.frame(top1=clean_top1(name))
 
 
 def factor_names(results: Results, clean: str) -> list[str]:

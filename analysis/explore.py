@@ -28,16 +28,17 @@ def probit(share: Floats) -> Floats:
 def correlate(frame: pd.DataFrame, x: str, y: str, *, by: str | None = None, seed: int = SEED) -> pd.DataFrame:
     """Correlations of two columns, one row for all models together (``all``) and one per group of the column `by`.
 
-    Columns: ``n``, ``lineages``; ``pearson`` and ``spearman`` with ``_low`` and ``_high`` (95 %, bootstrap over
-    lineages, missing where fewer than six); ``fisher_low`` and ``fisher_high`` (95 %, as if models were independent).
-    A group of too few models is left out. The row of all models mixes the groups: its sign need not be theirs.
+    Columns: ``n``, ``lineages``; ``pearson``, ``spearman``, ``kendall`` with ``_low`` and ``_high`` (95 %, bootstrap
+    over lineages, missing where fewer than six); ``fisher_low`` and ``fisher_high`` (95 %, as if models were
+    independent). A group of too few models is left out. The row of all models mixes the groups: its sign need not be
+    theirs.
     """
     groups = [("all", frame)] + ([] if by is None else [(str(name), rows) for name, rows in frame.groupby(by)])
     rows = {}
     for name, members in groups:
         try:
             row: dict[str, float | None] = {"n": len(members), "lineages": members["lineage"].nunique()}
-            for kind in ("pearson", "spearman"):
+            for kind in ("pearson", "spearman", "kendall"):
                 made = correlation(members, x, y, kind=kind, seed=seed)
                 row |= {kind: made.estimate, f"{kind}_low": made.low, f"{kind}_high": made.high}
             if len(members) > 3:
@@ -61,8 +62,8 @@ def regress(frame: pd.DataFrame, formula: str) -> pd.DataFrame:
     if lineages < MIN_LINEAGES:
         raise TooLittle(f"A regression clustered on lineage takes {MIN_LINEAGES} lineages; there are {lineages}.")
     model = ols(formula, data=frame)
-    values, covariance = jackknife(model.exog, model.endog, codes)
-    error = np.sqrt(np.diag(covariance))
+    fit = jackknife(model.exog, model.endog, codes)
+    error, values = np.sqrt(np.diag(fit.covariance)), fit.coefficients
     reach = stats.t.ppf(0.975, lineages - 1) * error
     p = 2 * stats.t.sf(np.abs(values) / np.maximum(error, 1e-300), lineages - 1)
     columns = {"estimate": values, "low": values - reach, "high": values + reach, "p": p}

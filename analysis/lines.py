@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.fits import AXES, FROM_AXIS, SEED, Estimate, TooLittle, bootstrapped, column, need_spread, on_axis
+from analysis.fits import AXES, FROM_AXIS, on_axis
+from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, column, need_spread
 from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, huber_line, jackknife, lineage_codes
 
 
@@ -48,7 +49,7 @@ def effective_robustness(
 
     found = bootstrap(statistic, codes, seed=seed, every=(np.flatnonzero(inside), np.flatnonzero(line)))
     formula = f"{y} - line({x}), Huber on {axis}, {int(line.sum())} baseline models"
-    return bootstrapped(found, codes, formula, seed, rows=np.flatnonzero(inside))
+    return bootstrapped(found, frame, formula, seed, rows=np.flatnonzero(inside))
 
 
 def residuals(frame: pd.DataFrame, x: str, y: str, *, baseline: pd.Series, axis: str = "logit") -> pd.Series:
@@ -64,11 +65,12 @@ def band(frame: pd.DataFrame, x: str, y: str, at: Floats) -> pd.DataFrame:
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     need_spread(a, 3)
     places = np.column_stack([np.ones(len(at)), at])
-    values, covariance = jackknife(np.column_stack([np.ones(len(a)), a]), b, codes)
-    line = pd.DataFrame({x: at, y: places @ values})
+    fit = jackknife(np.column_stack([np.ones(len(a)), a]), b, codes)
+    line = pd.DataFrame({x: at, y: places @ fit.coefficients})
     if len(np.unique(codes)) < MIN_LINEAGES:
         return line.assign(low=np.nan, high=np.nan)
-    reach = stats.t.ppf(0.975, codes.max()) * np.sqrt(np.einsum("ij,jk,ik->i", places, covariance, places))
+    errors = np.sqrt(np.einsum("ij,jk,ik->i", places, fit.covariance, places))
+    reach = stats.t.ppf(0.975, codes.max()) * errors
     return line.assign(low=line[y] - reach, high=line[y] + reach)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import display, tables
 from analysis.acceptance import DIFFERS
-from analysis.findings import Finding, Verdict, overall
+from analysis.findings import Finding, Verdict
 from analysis.ledger import Ledger, claim, origin
 from analysis.prose import VERDICTS, gist
 from analysis.questions import Question
@@ -43,10 +43,12 @@ def ledger_entry(question: Question, ledger: Ledger) -> str:
     """One question with its verdict, folded; its findings inside."""
     findings = ledger.of(question.__name__)
     left_out = [each for each in ledger.left_out if each.question == question.__name__]
-    head = chip(overall(findings), otherwise="described" if findings else "not answered")
+    head = chip(ledger.verdict(question.__name__), otherwise="described" if findings else "not answered")
     words = element("span", escape(claim(question)), class_="claim")
     words = element("span", words + element("span", escape(gist(findings, left_out)), class_="gist"))
     inside = element("p", escape(origin(question)), class_="note")
+    change = ledger.claim(question.__name__).change
+    inside += element("p", escape(f"What would change it: {change}"), class_="note") if change else ""
     if findings:
         inside += element("div", _evidence_table(findings), class_="scroll")
     if left_out:
@@ -127,7 +129,7 @@ def figure(name: str, title: str, reading: str, questions: Sequence[Question], l
 def _said(question: Question, ledger: Ledger) -> str:
     findings = ledger.of(question.__name__)
     left_out = [each for each in ledger.left_out if each.question == question.__name__]
-    mark = chip(overall(findings), otherwise="described" if findings else "not answered")
+    mark = chip(ledger.verdict(question.__name__), otherwise="described" if findings else "not answered")
     words = element("a", escape(claim(question)), href=f"#question-{question.__name__}")
     return element("li", mark + element("span", f"{words} {escape(gist(findings, left_out))}"))
 

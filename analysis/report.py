@@ -134,11 +134,12 @@ def _header(results: Results, counts: tuple[ImageCount, ...]) -> str:
 
 def _ledger(ledger: Ledger) -> str:
     intro = (
-        "Each claim was written down as an expectation before anyone looked. A test is supported where the sign is the "
-        "expected one, the 95 % interval (in square brackets) leaves out zero, and the p value, adjusted by Holm over "
-        "every test on this page, is below 0.05; contradicted where the sign is the other; undecided otherwise. A "
-        "claim is supported where more than half of its tests are, and none is contradicted. Differences of shares "
-        "are in points of percent. A claim opens on a click, and shows every test with its interval."
+        "Each claim was written down as an expectation before anyone looked. A claim is supported where every part of "
+        "it, the mean of its tests, points the expected way, with a p value below 0.05 that is adjusted by Holm over "
+        "all claims, and no test alone speaks against it; contradicted where a part points the other way so clearly; "
+        "undecided otherwise. A test is decided only where its claim is, by Holm within the claim. 95 % intervals are "
+        "in square brackets, differences of shares in points of percent. A claim opens on a click, and shows every "
+        "test with its interval, and what would change the verdict."
     )
     entries = "".join(page.ledger_entry(question, ledger) for question in QUESTIONS)
     head = page.element("h2", "The claims", id="claims")

@@ -30,12 +30,23 @@ MAD_TO_SD = 0.6744897501960817
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """A statistic, its 95 % interval and its standard error; None where the draws cannot tell."""
+    """A statistic, its 95 % interval and standard error, and its value without each lineage; None where draws fail."""
 
     estimate: float
-    low: float | None
-    high: float | None
-    std_error: float | None
+    low: float | None = None
+    high: float | None = None
+    std_error: float | None = None
+    df: float | None = None
+    without: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Jackknife:
+    """Least-squares coefficients (k,), their covariance (k, k), and the coefficients without each lineage (l, k)."""
+
+    coefficients: Floats
+    covariance: Floats
+    without: Floats
 
 
 def lineage_codes(frame: pd.DataFrame) -> Ints:
@@ -64,23 +75,36 @@ def bootstrap(
     Hesterberg 2015 (doi:10.1080/00031305.2015.1089789), section 5: the percentiles are taken further out, as Student's
     t with lineages - 1 degrees of freedom is wider than the normal distribution. There is no interval where there are
     fewer than `MIN_DRAWN` lineages, or fewer than `MIN_LINEAGES` in one of the groups of rows in `every`, or where a
-    tenth of the draws leave the statistic undefined.
+    tenth of the draws leave the statistic undefined. With groups in `every`, t is that of the one with fewest lineages.
     """
     estimate = float(statistic(np.ones((1, len(codes))))[0])
-    if len(np.unique(codes)) < MIN_DRAWN or any(len(np.unique(codes[rows])) < MIN_LINEAGES for rows in every):
-        return Bootstrap(estimate, None, None, None)
+    sides = [len(np.unique(codes[rows])) for rows in every]
+    if len(np.unique(codes)) < MIN_DRAWN or any(side < MIN_LINEAGES for side in sides):
+        return Bootstrap(estimate)
     values = statistic(draw(codes, seed=seed, draws=draws))
     values = values[np.isfinite(values)]
     if len(values) < 0.9 * draws:
-        return Bootstrap(estimate, None, None, None)
-    lineages = int(codes.max()) + 1
+        return Bootstrap(estimate)
+    lineages = min([int(codes.max()) + 1, *sides])
     reach = np.sqrt(lineages / (lineages - 1)) * stats.t.ppf(0.5 + level / 2, lineages - 1)
     low, high = np.quantile(values, [stats.norm.cdf(-reach), stats.norm.cdf(reach)])
-    return Bootstrap(estimate, float(low), float(high), float(values.std(ddof=1)))
+    without = statistic(leave_out(codes))
+    return Bootstrap(estimate, float(low), float(high), float(values.std(ddof=1)), lineages - 1, without)
 
 
-def jackknife(design: Floats, y: Floats, codes: Ints) -> tuple[Floats, Floats]:
-    """Least-squares coefficients (k,) and their covariance (k, k), by leaving out one lineage at a time.
+def leave_out(codes: Ints) -> Floats:
+    """Weights (lineages, n) that leave out one lineage at a time."""
+    weights: Floats = (np.arange(int(codes.max()) + 1)[:, None] != codes).astype(float)
+    return weights
+
+
+def spread(whole: float, without: Floats) -> float:
+    """Standard error of a number from its values without each lineage: the jackknife around the number itself (CV3)."""
+    return float(np.sqrt((len(without) - 1) / len(without) * ((without - whole) ** 2).sum()))
+
+
+def jackknife(design: Floats, y: Floats, codes: Ints) -> Jackknife:
+    """Least-squares coefficients and their covariance, by leaving out one lineage at a time.
 
     The cluster jackknife CV3 (MacKinnon, Nielsen & Webb 2023, doi:10.1016/j.jeconom.2022.04.001), to be used with
     Student's t at lineages - 1 degrees of freedom. Its intervals hold their level with few lineages, where those of the
@@ -88,10 +112,30 @@ def jackknife(design: Floats, y: Floats, codes: Ints) -> tuple[Floats, Floats]:
     """
     whole = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
     lineages = np.unique(codes)
-    without = [np.linalg.lstsq(design[codes != code], y[codes != code], rcond=None)[0] for code in lineages]
-    away: Floats = np.array(without, dtype=float) - whole
+    without: Floats = np.array(
+        [np.linalg.lstsq(design[codes != code], y[codes != code], rcond=None)[0] for code in lineages], dtype=float
+    )
+    away = without - whole
     covariance: Floats = (len(lineages) - 1) / len(lineages) * away.T @ away
-    return whole, covariance
+    return Jackknife(whole, covariance, without)
+
+
+def satterthwaite(design: Floats, codes: Ints) -> float:
+    """Degrees of freedom of the first coefficient's jackknife, for errors of which the lineage shares half.
+
+    Bell & McCaffrey 2002; Imbens & Kolesar 2016 (doi:10.1162/REST_a_00552). They are lineages - 1 for the mean of
+    equally large lineages, and close to those of the smaller side where a contrast has few lineages on one side:
+    lineages - 1 would make such intervals too narrow.
+    """
+    lineages = np.unique(codes)
+    whole = np.linalg.pinv(design)[0]
+    away = np.zeros((len(lineages), len(whole)))
+    for place, code in enumerate(lineages):
+        away[place, codes != code] = np.linalg.pinv(design[codes != code])[0]
+    away -= whole
+    shared = away @ (codes[:, None] == lineages)
+    products = away @ away.T + shared @ shared.T
+    return float(np.trace(products) ** 2 / max((products**2).sum(), 1e-300))
 
 
 def _centred(values: Floats, weights: Floats, groups: Ints | None) -> Floats:
@@ -141,6 +185,17 @@ def spearman(x: Floats, y: Floats, weights: Floats) -> Floats:
     dx, dy = (rank - (weights * rank).sum(axis=1, keepdims=True) / total for rank in ranks)
     squares = (weights * dx**2).sum(axis=1) * (weights * dy**2).sum(axis=1)
     return np.clip(_ratio((weights * dx * dy).sum(axis=1), np.sqrt(squares)), -1, 1)
+
+
+def kendall(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Kendall's tau-b of each draw (draws,); a model that was drawn twice is tied with itself."""
+    up, right = (np.sign(values[:, None] - values) for values in (y, x))
+
+    def pairs(signs: Floats) -> Floats:
+        total: Floats = ((weights @ signs) * weights).sum(axis=1)
+        return total
+
+    return np.clip(_ratio(pairs(up * right), np.sqrt(pairs(up**2) * pairs(right**2))), -1, 1)
 
 
 def _median(values: Floats, weights: Floats) -> Floats:

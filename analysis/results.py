@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar, cast
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ from analysis import acceptance
 from studies.measurements import Folder, ImageSet, image_sets, models, read
 
 log = logging.getLogger(__name__)
+Made = TypeVar("Made")
 SAME = 1e-9
 """Two studies that measured the same thing agree to this; then it is one number, not two."""
 
@@ -112,6 +114,16 @@ class Results:
         if wanted not in self._found:
             self._found[wanted] = self._find(wanted)
         return self._found[wanted]
+
+    def once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
+        """What `make` gives; made once for a key, as several questions may rest on the same costly fit."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("Made", self._made[key])
+
+    @cached_property
+    def _made(self) -> dict[tuple[str, ...], object]:
+        return {}
 
     @cached_property
     def _found(self) -> dict[Pick, pd.DataFrame]:

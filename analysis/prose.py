@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from analysis import acceptance, display
+from analysis.compare import ONLY_BEFORE, ONLY_NOW, TURNED, Comparison
 from analysis.evidence import ZERO_SHOT
-from analysis.findings import Finding, LeftOut, Verdict
+from analysis.findings import Finding, LeftOut, Verdict, overall
 from analysis.results import ImageCount, Results
 
 GROUPS = {
@@ -20,6 +22,8 @@ GROUPS = {
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "undecided")
 NAMED = 5
 """So many models are named in a sentence, and the others are counted."""
+HOPELESS = 50
+"""So many times the lineages are more than anyone will have."""
 
 
 def summary(results: Results, counts: Sequence[ImageCount]) -> str:
@@ -99,6 +103,23 @@ def _several(parts: Sequence[str]) -> str:
     return display.listed(parts if rest < 1 else [*parts[:NAMED], f"{rest} more"])
 
 
+def changes(compared: Comparison) -> str:
+    """What changed against another study: models, verdicts, measurements."""
+    models = f"The studies share {display.count(len(compared.shared), 'model')}"
+    alone = [
+        f"{display.count(len(names), 'model')} only in {where}"
+        for names, where in ((compared.only_now, "this one"), (compared.only_before, "the one before"))
+        if names
+    ]
+    outcomes = compared.findings["outcome"]
+    both = int((~outcomes.isin([ONLY_NOW, ONLY_BEFORE])).sum())
+    turned = int((outcomes == TURNED).sum())
+    verdicts = f"Of {display.count(both, 'finding')} of both, {turned} changed their verdict"
+    tested = int(compared.measurements["p_adjusted"].notna().sum())
+    moved = f"{len(compared.changed)} of {display.count(tested, 'measurement')} with an interval changed beyond chance"
+    return f"{', '.join([models, *alone])}. {verdicts}. On average over models ({compared.design}), {moved}."
+
+
 def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:
     """The evidence on one question, in a sentence or two."""
     tested = [finding for finding in findings if finding.verdict] or list(findings)
@@ -109,6 +130,66 @@ def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:
         return display.sentence_case(f"{display.words(tested[0].subject)}: {display.evidence(tested[0])}; {basis}.")
     outcomes, ends = _outcomes(tested), _range([each for each in tested if each.unit == tested[0].unit])
     return f"{outcomes}; {ends}." if outcomes else f"{display.sentence_case(ends)}."
+
+
+def turning(findings: Sequence[Finding]) -> str:
+    """What would change the verdict on one question, from the test that is nearest to turning; empty without tests."""
+    tested = [finding for finding in findings if finding.verdict]
+    verdict = overall(tested)
+    if not tested:
+        return ""
+    decided = [each for each in tested if each.verdict == verdict and verdict != "undecided"]
+    if decided:
+        nearest = min(decided, key=lambda each: _clear(each) / (_reach(each) or 1))
+        unit, name = nearest.unit, display.words(nearest.subject)
+        bound = "the margin" if nearest.expected == "near zero" else "zero"
+        left = f"{display.amount(_clear(nearest), unit).lstrip('+')}{display.unit_name(unit)}"
+        return f"What would change it: an interval that reaches {bound}; nearest to that is {name}, {left} away."
+    open_ = [each for each in tested if each.verdict == "undecided"]
+    if not open_:
+        return "What would change it: tests that agree; now some are supported and others contradicted."
+    if all(each.low is None for each in open_):
+        return "What would change it: more lineages; as it is, no interval stands behind any undecided test."
+    return _lacking(min((each for each in open_ if each.low is not None), key=_factor))
+
+
+def _lacking(finding: Finding) -> str:
+    """What an undecided test with an interval lacks: many lineages more, or a smaller p among as many questions."""
+    start, name = "What would change it:", display.words(finding.subject)
+    if finding.expected != "near zero" and _clear(finding) > 0:
+        return f"{start} fewer questions or more lineages; {name} leaves out zero, but not after Holm's adjustment."
+    if _factor(finding) > HOPELESS:
+        return f"{start} other models; even {name} lies too near its bound for more lineages to help."
+    needed = math.ceil(finding.lineages * _factor(finding))
+    return (
+        f"{start} more lineages; {name} would be decided with about {needed} where there are {finding.lineages}, "
+        "should its estimate stay as it is."
+    )
+
+
+def _reach(finding: Finding) -> float:
+    """Half the width of the interval."""
+    return 0.0 if finding.low is None or finding.high is None else (finding.high - finding.low) / 2
+
+
+def _clear(finding: Finding) -> float:
+    """How far the interval stays from the value that would leave the test undecided; negative where it reaches it."""
+    if finding.low is None or finding.high is None:
+        return -math.inf
+    if finding.expected == "near zero":
+        within = (finding.margin or 0.0) - max(abs(finding.low), abs(finding.high))
+        return within if finding.verdict != "contradicted" else -within
+    return max(finding.low, -finding.high)
+
+
+def _factor(finding: Finding) -> float:
+    """How many times as many lineages it takes to decide: an interval narrows with the root of their number."""
+    bound = (
+        abs(abs(finding.estimate) - (finding.margin or 0.0))
+        if finding.expected == "near zero"
+        else abs(finding.estimate)
+    )
+    return (_reach(finding) / max(bound, 1e-300)) ** 2
 
 
 def _outcomes(tested: Sequence[Finding]) -> str:

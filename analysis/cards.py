@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.display import fact, words
 from analysis.points import INTERVAL
 from analysis.results import NotMeasured, Results
 from analysis.tables import TABLES, heading
@@ -61,6 +62,7 @@ def cards(results: Results) -> dict[str, object]:
     and ``[value, low, high, rank, best, worst]`` of each number, or null.
     """
     known = results.models.drop(columns=["name"], errors="ignore")
+    known = known.assign(**{name: known[name].map(words) for name in ("group", "family")})
     texts = {name: [_text(value) for value in row] for name, row in zip(known.index, known.to_numpy(), strict=True)}
     try:
         rows = standings(results)
@@ -76,7 +78,7 @@ def cards(results: Results) -> dict[str, object]:
         for name, row in numbers.items():
             row.append([_short(value) for value in by_model[name]] if name in by_model else None)
     models = {name: {"facts": texts[name], "row": row} for name, row in numbers.items()}
-    return {"facts": [heading(str(column)) for column in known.columns], "measures": measures, "models": models}
+    return {"facts": [fact(str(column)) for column in known.columns], "measures": measures, "models": models}
 
 
 def _text(value: object) -> str:

@@ -141,7 +141,7 @@ def _tooltip(axes: tuple[str, ...]) -> list[alt.Tooltip]:
 def _domain(values: pd.Series, *, zero: bool = False) -> alt.Scale:
     low, high = float(values.min()), float(values.max())
     low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
-    pad = 0.06 * (high - low) or 0.05
+    pad = 0.06 * (high - low) or 0.01
     return alt.Scale(domain=[round(low - pad, 4), round(high + pad, 4)], nice=False, zero=False)
 
 

@@ -59,21 +59,23 @@ def curves(results: Results) -> alt.TopLevelMixin:
 
 def _panels(data: pd.DataFrame, series: Series) -> alt.FacetChart:
     keep = alt.selection_point("keep", fields=["series"], bind="legend")
-    colour, _ = legend(series)
+    colour, shape = legend(series)
     share = alt.Axis(format=".0%", tickCount=5)
     x = alt.X("x:Q", title="Confidence", axis=share, scale=alt.Scale(domain=[0, 1]))
     y = alt.Y("y:Q", title="Accuracy", axis=share, scale=alt.Scale(domain=[0, 1]))
     kind = {name: alt.Chart().transform_filter(f"datum.kind == '{name}'") for name in ("even", "model", "line")}
     told = [alt.Tooltip("model:N", title="Model"), alt.Tooltip("about:N", title="Group")]
     values = [alt.Tooltip("x:Q", title="Confidence", format=".1%"), alt.Tooltip("y:Q", title="Accuracy", format=".1%")]
+    each, whole = (kind[name].transform_filter(keep) for name in ("model", "line"))
     layers = [
         kind["even"].mark_line(color="#888888", strokeDash=[3, 3], strokeWidth=1).encode(x, y),
-        kind["model"].transform_filter(keep).mark_line(strokeWidth=0.7, opacity=0.3).encode(
+        each.mark_line(strokeWidth=0.7, opacity=0.3, clip=True).encode(
             x, y, colour, alt.Detail("model:N"), tooltip=[*told, *values]
         ),
-        kind["line"].transform_filter(keep).mark_line(strokeWidth=2.4, point={"size": 22}).encode(
-            x, y, colour, tooltip=[alt.Tooltip("series:N", title="Series"), *values]
+        whole.mark_line(strokeWidth=2.2, clip=True).encode(x, y, colour),
+        whole.mark_point(filled=True, size=40, opacity=1, stroke="white", strokeWidth=0.5, clip=True).encode(
+            x, y, colour, shape, tooltip=[alt.Tooltip("series:N", title="Series"), *values]
         ),
-    ]  # fmt: skip
+    ]
     chart = alt.layer(*layers, data=lean(data)).properties(width=330, height=300).add_params(keep)
     return chart.facet(alt.Facet("panel:N", title=None, sort=list(TITLES.values())), columns=2)

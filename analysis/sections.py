@@ -110,8 +110,8 @@ def model_cards(results: Results) -> str:
     """A place for the card of a model, drawn when a reader asks for one."""
     words = (
         "Everything that is known of one model. Choose one here, or click its name in a table. The grey ticks are all "
-        "models, the blue mark is this one with its 95 % interval over images, and right is better. A rank is followed "
-        "by the ranks that the intervals allow: from how many models lie wholly above it, and how many wholly below."
+        "models, the blue mark is this one with its 95 % interval over images, and right is better, or more. A rank "
+        "is followed by the ranks that the intervals allow: from how many models lie wholly above and below."
     )
     names = "".join(page.element("option", "", value=str(name)) for name in results.models.index)
     label = page.element("label", "Model", for_="choose")

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import rankdata
 from simulated import simulate, with_faults
 
-from analysis import cards
+from analysis import cards, display
 from analysis.results import load
 
 
@@ -66,8 +66,9 @@ def test_a_card_has_the_facts_and_the_numbers_of_its_model(tmp_path: Path) -> No
     model = results.models.index[7]
     card = made["models"][model]  # type: ignore[index]
     facts = dict(zip(made["facts"], card["facts"], strict=True))  # type: ignore[call-overload]
+    assert facts["group"] == display.words(results.models.loc[model, "group"])
     assert facts["lineage"] == results.models.loc[model, "lineage"]
-    assert facts["params m"] == "4.2"
+    assert facts["parameters in millions"] == "4.2"
     own = rows[rows["model"] == model]
     assert len(made["measures"]) == len(own)  # type: ignore[arg-type]
     for measure, shown, row in zip(made["measures"], card["row"], own.itertuples(), strict=True):  # type: ignore[call-overload]

@@ -134,7 +134,7 @@ def test_the_sentence_changes_with_what_it_is_about(tmp_path: Path) -> None:
     same, _ = held(tmp_path / "before", tmp_path / "before")
     moved, _ = held(shifted(tmp_path / "now", change=0.2), tmp_path / "before")
     said = [prose.changes(each) for each in (same, moved)]
-    assert said[0].startswith("The studies share 68 models. Of ")
+    assert said[0].startswith("The studies share 64 models. Of ")
     counts = [re.search(r", (\d+) of \d+ measurements with an interval", each) for each in said]
     assert [found and int(found[1]) for found in counts] == [0, len(moved.changed)]
     assert len(moved.changed) > 0

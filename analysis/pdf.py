@@ -31,7 +31,8 @@ def canonical(pdf: bytes) -> bytes:
     objects = _objects(pdf, [*starts, table])
     trailer = pdf[pdf.index(b"trailer", table) : found.start()]
     numbers = {old: new for new, old in enumerate(_used(trailer, objects), start=1)}
-    parts, offsets = [pdf[: starts[0]]], []
+    parts = [pdf[: starts[0]]]
+    offsets: list[int] = []
     for old, new in numbers.items():
         offsets.append(offsets[-1] + len(parts[-1]) if offsets else len(parts[0]))
         head, stream = objects[old]

@@ -146,6 +146,34 @@ def test_several_tests_are_counted_and_the_decided_ones_named() -> None:
     assert prose.gist(unlike, []) == f"{minus}4.0 (far) to +7.0 points (near)."
 
 
+def test_what_would_change_a_verdict_is_said_with_its_numbers() -> None:
+    def found(subject: str, estimate: float, reach: float, verdict: Verdict, **more: object) -> Finding:
+        made = Estimate(estimate, estimate - reach, estimate + reach, 0.001, 20, 5, "", "")
+        start = Finding.of(subject, made, unit="fraction", expected="positive")
+        return replace(start, verdict=verdict, **more)  # type: ignore[arg-type]
+
+    far, near = found("far", 0.2, 0.01, "supported"), found("near", 0.05, 0.03, "supported")
+    assert prose.turning([far, near]).endswith(
+        "an interval that reaches zero; nearest to that is near, 2.0 points away."
+    )
+    # An interval twice as wide as it may be takes four times the lineages.
+    unsure = found("unsure", 0.01, 0.02, "undecided")
+    assert "unsure would be decided with about 20 where there are 5" in prose.turning([unsure])
+    assert "unsure would be decided with about 20 where there are 5" in prose.turning(
+        [unsure, found("x", 0.001, 0.02, "undecided")]
+    )
+    assert "other models; even nought lies too near" in prose.turning([found("nought", 0.0001, 0.02, "undecided")])
+    held = found("held", 0.05, 0.02, "undecided", p_adjusted=0.2)
+    assert "held leaves out zero, but not after Holm's adjustment" in prose.turning([held])
+    without = replace(unsure, low=None, high=None)
+    assert "no interval stands behind any undecided test" in prose.turning([without])
+    split = [far, replace(near, verdict="contradicted")]
+    assert prose.turning(split).endswith("now some are supported and others contradicted.")
+    within = found("within", 0.001, 0.001, "supported", expected="near zero", margin=0.004)
+    assert "reaches the margin; nearest to that is within, 0.2 points away" in prose.turning([within])
+    assert prose.turning([replace(far, verdict="")]) == ""
+
+
 def test_bands_that_would_hide_a_panel_are_left_out_and_their_lines_stay(results: Path) -> None:
     spec = next(figure for figure in FIGURES if figure.name == "id-and-ood").draw(load(results)).to_dict()
     rows = pd.DataFrame(spec["datasets"][spec["data"]["name"]])

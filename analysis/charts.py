@@ -26,13 +26,17 @@ from analysis.results import NotMeasured, Results, pick
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of the report: file name, title, the questions it belongs to, how to read it, and how to draw it."""
+    """A figure of the report: file name, title, the questions it belongs to, how to read it, and how to draw it.
+
+    ``of_points`` is false where models are lines, which cannot be hollow.
+    """
 
     name: str
     title: str
     questions: tuple[str, ...]
     reading: str
     draw: Callable[[Results], alt.TopLevelMixin]
+    of_points: bool = True
 
 
 def id_and_ood(results: Results) -> alt.TopLevelMixin:
@@ -177,6 +181,7 @@ FIGURES = (
         "against their mean confidence. Below the dashed line a model is surer than it should be. Thick lines are all "
         "images of a series together, thin ones its models; a model's bin of fewer than 10 images is not drawn.",
         curves,
+        of_points=False,
     ),
     Figure(
         "prompts",

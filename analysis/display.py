@@ -30,7 +30,7 @@ FACTS = {
     "image_size": "image size in pixels",
     "width": "features",
     "weights": "digest of weights",
-    "duplicate_of": "has the weights of",
+    "duplicate_of": "same weights as",
 }
 PROMPTS = {"openai80": "80 prompts", "openai7": "7 prompts", "photo": "a photo of a …", "name": "the bare name"}
 ROLES = {"clean": "clean", "shift": "shift", "out": "out-of-distribution", "conflict": "cue-conflict"}

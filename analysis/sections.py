@@ -79,7 +79,7 @@ def figures(results: Results, ledger: Ledger, names: Collection[str]) -> str:
 
 def _figure(figure: Figure, ledger: Ledger, hollow: str) -> str:
     questions = [question for question in QUESTIONS if question.__name__ in figure.questions]
-    return page.figure(figure.name, figure.title, figure.reading + hollow, questions, ledger)
+    return page.figure(figure.name, figure.title, figure.reading + hollow * figure.of_points, questions, ledger)
 
 
 def all_tables(results: Results, made: dict[str, pd.DataFrame]) -> str:

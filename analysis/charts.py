@@ -11,40 +11,41 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
-from analysis import evidence, lines
+from analysis import evidence, lines, points
+from analysis.acceptance import checks
 from analysis.display import prompts as pretty_prompts
 from analysis.display import sentence_case, words
 from analysis.evidence import BASELINE, ZERO_SHOT
 from analysis.fits import TooLittle
 from analysis.marks import Series, panels, strips
-from analysis.results import NotMeasured, Results
-
-INTERVAL = 1.959963984540054
-WIDEST = 0.5
-"""Bands that take up a larger share of a panel hide it, and say no more than that little is known."""
+from analysis.reliability import curves
+from analysis.results import NotMeasured, Results, pick
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of the report: file name, title, the questions it belongs to, how to read it, and how to draw it."""
+    """A figure of the report: file name, title, the questions it belongs to, how to read it, and how to draw it.
+
+    ``of_points`` is false where models are lines, which cannot be hollow.
+    """
 
     name: str
     title: str
     questions: tuple[str, ...]
     reading: str
     draw: Callable[[Results], alt.TopLevelMixin]
+    of_points: bool = True
 
 
 def id_and_ood(results: Results) -> alt.TopLevelMixin:
     """Clean accuracy against AUROC, a panel per out set; lines by training source for the zero-shot models."""
     parts = []
     for name in _measured(results, "out", evidence.ood_frame):
-        frame = _series(evidence.ood_frame(results, name))
-        parts += [_points(frame, "clean", "ood", name), _bands(frame, "clean", "ood", name)]
-    data = _without_wide_bands(pd.concat(parts, ignore_index=True))
+        frame = points.by_source(evidence.ood_frame(results, name))
+        parts += [points.points(frame, "clean", "ood", name), points.bands(frame, "clean", "ood", name)]
+    data = points.without_wide_bands(pd.concat(parts, ignore_index=True))
     return panels(data, ("Top-1 on the clean set", "AUROC"), Series.of(results))
 
 
@@ -52,8 +53,8 @@ def shift_and_clean(results: Results) -> alt.TopLevelMixin:
     """Clean accuracy against accuracy on the shift set, a panel per set, with the standard models' line."""
     parts = []
     for name in _measured(results, "shift", evidence.shift_frame):
-        frame = _groups(evidence.shift_frame(results, name))
-        parts += [_points(frame, "clean", "shift", name), _baseline(frame, "clean", "shift", name)]
+        frame = points.by_group(evidence.shift_frame(results, name))
+        parts += [points.points(frame, "clean", "shift", name), points.baseline(frame, "clean", "shift", name)]
     axes = ("Clean top-1, same classes", "Top-1 on the shift set")
     return panels(pd.concat(parts), axes, Series.groups(results))
 
@@ -61,11 +62,11 @@ def shift_and_clean(results: Results) -> alt.TopLevelMixin:
 def calibration(results: Results) -> alt.TopLevelMixin:
     """Clean accuracy against ECE, before and after temperature scaling."""
     clean = evidence.first_clean(results)
-    frame = _series(evidence.calibration_frame(results, clean))
+    frame = points.by_source(evidence.calibration_frame(results, clean))
     top1 = results.picked(evidence.clean_top1(clean))
     frame = frame.join(top1["value"].rename("clean"), how="inner")
     titles = {"raw": "Before temperature scaling", "scaled": "After temperature scaling"}
-    parts = [_points(frame, "clean", column, title) for column, title in titles.items()]
+    parts = [points.points(frame, "clean", column, title) for column, title in titles.items()]
     return panels(pd.concat(parts), ("Top-1 on the clean set", "ECE"), Series.of(results))
 
 
@@ -74,13 +75,15 @@ def factors(results: Results) -> alt.TopLevelMixin:
     rows = []
     clean = evidence.first_clean(results)
     for factor in evidence.factor_names(results, clean):
-        frame = _groups(evidence.factor_frame(results, clean, factor))
+        frame = points.by_group(evidence.factor_frame(results, clean, factor))
         try:
             above = lines.residuals(frame, "overall", "factor", baseline=frame["group"] == BASELINE)
         except TooLittle:
             continue
         is_zero_shot = frame.loc[above.index, "family"] == ZERO_SHOT
-        rows.append(_facts(frame.loc[above.index]).assign(x=above.round(5), row=words(factor), zero_shot=is_zero_shot))
+        rows.append(
+            points.placed(frame.loc[above.index]).assign(x=above.round(5), row=words(factor), zero_shot=is_zero_shot)
+        )
     if not rows:
         raise NotMeasured("No visual factor with a line of standard models.")
     rows.sort(key=lambda each: -float(each.loc[each["zero_shot"], "x"].mean()))
@@ -92,8 +95,8 @@ def shape_bias(results: Results) -> alt.TopLevelMixin:
     """Shape bias of each model by group."""
     rows = []
     for conflict in results.sets("conflict"):
-        frame = _groups(evidence.shape_frame(results, conflict.name))
-        rows.append(_facts(frame).assign(x=frame["shape_bias"].round(5), row=conflict.name))
+        frame = points.by_group(evidence.shape_frame(results, conflict.name))
+        rows.append(points.placed(frame).assign(x=frame["shape_bias"].round(5), row=conflict.name))
     if not rows:
         raise NotMeasured("No conflict set.")
     return strips(pd.concat(rows), "Share of decisions made by shape", Series.groups(results), zero=False, step=26)
@@ -107,15 +110,27 @@ def prompts(results: Results) -> alt.TopLevelMixin:
     for metric, role in (("top1", "clean"), ("auroc", "out"), ("ece15", "clean")):
         for head in heads:
             try:
-                frame = _series(evidence.prompt_frame(results, head, default, metric, names[role]))
+                frame = points.by_source(evidence.prompt_frame(results, head, default, metric, names[role]))
             except NotMeasured:
                 continue
             row = f"{sentence_case(words(metric))}: {pretty_prompts(head)}"
-            rows.append(_facts(frame).assign(x=frame["difference"].round(5), row=row))
+            rows.append(points.placed(frame).assign(x=frame["difference"].round(5), row=row))
     if not rows:
         raise NotMeasured("No prompt set beside the default one.")
     title = f"Change against {pretty_prompts(default)}, in points"
     return strips(pd.concat(rows), title, Series.of(results, others=False), zero=True, step=5)
+
+
+def acceptance(results: Results) -> alt.TopLevelMixin:
+    """How far measured top-1 lies from the published one, by image set."""
+    rows = []
+    for name in sorted(set(checks(results.measurements)["image_set"])):
+        frame = points.by_group(results.frame(gap=pick("top1_gap", name, study="acceptance", subset=None)))
+        rows.append(points.placed(frame).assign(x=frame["gap"].round(5), row=name))
+    if not rows:
+        raise NotMeasured("No model was checked against a published accuracy.")
+    title = "Measured minus published top-1, in points"
+    return strips(pd.concat(rows), title, Series.groups(results), zero=True, step=6)
 
 
 FIGURES = (
@@ -159,11 +174,28 @@ FIGURES = (
         calibration,
     ),
     Figure(
+        "reliability",
+        "Reliability before and after temperature scaling",
+        ("calibration_before_scaling", "calibration_after_scaling"),
+        "Accuracy among the clean images to which a model gives about the same confidence, in 15 bins of equal width, "
+        "against their mean confidence. Below the dashed line a model is surer than it should be. Thick lines are all "
+        "images of a series together, thin ones its models; a model's bin of fewer than 10 images is not drawn.",
+        curves,
+        of_points=False,
+    ),
+    Figure(
         "prompts",
         "Prompt sets",
         ("prompt_sets",),
         "Each point is a zero-shot model against itself with the full prompt set. For ECE, left is better.",
         prompts,
+    ),
+    Figure(
+        "acceptance",
+        "Measured and published accuracy",
+        ("acceptance",),
+        "Each point is a model; the dark tick is the group's mean.",
+        acceptance,
     ),
 )
 
@@ -179,57 +211,3 @@ def _measured(results: Results, role: str, frame: Callable[[Results, str], pd.Da
     if not names:
         raise NotMeasured(f"No image set of role '{role}' was measured for this figure.")
     return names
-
-
-def _series(frame: pd.DataFrame) -> pd.DataFrame:
-    is_zero_shot = frame["family"] == ZERO_SHOT
-    return frame.assign(series=frame["train_source"].where(is_zero_shot, frame["group"].map(words)))
-
-
-def _groups(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(series=frame["group"].map(words))
-
-
-def _facts(frame: pd.DataFrame) -> pd.DataFrame:
-    facts = pd.DataFrame({"model": frame.index, "series": frame["series"].to_numpy()}, index=frame.index)
-    also = frame["also_named"].map(lambda names: f"; also named {names}" if names else "")
-    facts["about"] = frame["group"].map(words) + ", " + frame["train_source"] + also
-    return facts.assign(lineage=frame["lineage"], acceptance=frame["acceptance"])
-
-
-def _points(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
-    rows = _facts(frame).assign(kind="model", panel=panel, x=frame[x].round(5), y=frame[y].round(5))
-    reach = INTERVAL * frame[f"{y}_std_error"] if f"{y}_std_error" in frame else pd.Series(np.nan, index=frame.index)
-    return rows.assign(low=(frame[y] - reach).round(5), high=(frame[y] + reach).round(5))
-
-
-def _bands(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
-    parts = []
-    for source, members in evidence.sources(evidence.zero_shot(frame)):
-        at = np.linspace(members[x].min(), members[x].max(), 16)
-        try:
-            band = lines.band(members, x, y, at)
-        except TooLittle:
-            continue
-        band = pd.DataFrame({"x": at, "y": band[y], "low": band["low"].clip(0, 1), "high": band["high"].clip(0, 1)})
-        parts.append(band.round(5).assign(kind="line", panel=panel, series=source))
-    return pd.concat(parts) if parts else pd.DataFrame()
-
-
-def _without_wide_bands(data: pd.DataFrame) -> pd.DataFrame:
-    models, line = data["kind"] == "model", data["kind"] == "line"
-    room = data.loc[models, "y"].max() - data.loc[models, "y"].min()
-    widest = (data["high"] - data["low"]).where(line).groupby([data["panel"], data["series"]]).transform("max")
-    kept = ~(line & (widest > WIDEST * room))
-    return data.assign(low=data["low"].where(kept), high=data["high"].where(kept))
-
-
-def _baseline(frame: pd.DataFrame, x: str, y: str, panel: str) -> pd.DataFrame:
-    at = np.linspace(max(frame[x].min(), 0.005), min(frame[x].max(), 0.995), 24)
-    try:
-        line = lines.robust_line(frame[frame["group"] == BASELINE], x, y, at)
-    except TooLittle:
-        return pd.DataFrame()
-    return pd.DataFrame(
-        {"x": at.round(5), "y": line.round(5), "kind": "line", "panel": panel, "series": words(BASELINE)}
-    )

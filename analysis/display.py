@@ -21,6 +21,17 @@ WORDS = {
     "partial_view": "partial view",
     "color": "colour",
 }
+FACTS = {
+    "arch": "architecture",
+    "params_m": "parameters in millions",
+    "train_source": "training source",
+    "pretrain_images": "images for pre-training",
+    "finetune_route": "route of fine-tuning",
+    "image_size": "image size in pixels",
+    "width": "features",
+    "weights": "digest of weights",
+    "duplicate_of": "same weights as",
+}
 PROMPTS = {"openai80": "80 prompts", "openai7": "7 prompts", "photo": "a photo of a …", "name": "the bare name"}
 ROLES = {"clean": "clean", "shift": "shift", "out": "out-of-distribution", "conflict": "cue-conflict"}
 MINUS = "\N{MINUS SIGN}"
@@ -34,6 +45,11 @@ def words(text: str) -> str:
     """Machine names within a text, made pretty; other words stay as they are."""
     pretty = re.sub(r"(?<![\w.-])[a-z][a-z0-9_]*(?![\w-])", lambda match: WORDS.get(match.group(), match.group()), text)
     return pretty.replace(" - ", f" {MINUS} ")
+
+
+def fact(column: str) -> str:
+    """The name of a fact of the grid in print."""
+    return FACTS.get(column, column).replace("_", " ")
 
 
 def prompts(head: str) -> str:

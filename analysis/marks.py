@@ -1,8 +1,9 @@
 """How figures are drawn: panels of scatter plots, rows of points, and one quiet style for both.
 
-The data are rows of ``model``, ``series`` (an entry of the legend), ``about``, ``lineage``, ``acceptance``, ``x`` and,
-for panels, ``y``, ``low``, ``high``, ``panel`` and ``kind`` (model or line). A point is hollow where the model differs
-from the published one.
+The data are rows of ``model``, ``series`` (an entry of the legend), ``x`` and, for panels, ``y``, ``low``, ``high``,
+``panel`` and ``kind`` (model or line). What else a chart tells of a model it looks up in the data set `MODELS`, which
+`analysis.points.facts` makes, and which all charts share. A point is hollow where the model differs from the published
+one.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from analysis import evidence
 from analysis.acceptance import DIFFERS
 from analysis.display import COLOURS, GREYS, SHAPES, words
 from analysis.evidence import BASELINE, ZERO_SHOT
+from analysis.points import LOOKED_UP
 from analysis.results import Results
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+MODELS = "models"
 DIFFERING = f"indexof(datum.acceptance, '{DIFFERS}') == 0"
 WIDTH = 740
 """Pixels that a row of the legend may take."""
@@ -68,7 +71,7 @@ def panels(data: pd.DataFrame, axes: tuple[str, str], series: Series) -> alt.Top
     # The models set the scale: a band of few lineages may be wider than the panel, and is cut off there.
     reach = data.loc[data["kind"] == "model", ["y", "low", "high"]].clip(0, 1).melt()["value"]
     y = alt.Y("y:Q", title=axes[1], axis=alt.Axis(format=".0%", tickCount=5), scale=_domain(reach))
-    colour, shape = _legend(series)
+    colour, shape = legend(series)
     base = alt.Chart().transform_filter(keep)
     fitted = base.transform_filter("datum.kind == 'line'")
     models = base.transform_filter("datum.kind == 'model'")
@@ -78,15 +81,15 @@ def panels(data: pd.DataFrame, axes: tuple[str, str], series: Series) -> alt.Top
         models.mark_rule(strokeWidth=0.8, opacity=0.45, clip=True).encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour),
         *_dots(models, (x, y, colour, shape), _tooltip(axes), size=44),
     ]
-    chart = alt.layer(*layers, data=_lean(data)).properties(width=size[0], height=size[1]).add_params(keep)
+    chart = alt.layer(*layers, data=lean(data)).properties(width=size[0], height=size[1]).add_params(keep)
     panel = alt.Facet("panel:N", title=None, sort=names)
-    return _styled(chart.facet(panel, columns=columns), series)
+    return styled(chart.facet(panel, columns=columns), series)
 
 
 def strips(data: pd.DataFrame, title: str, series: Series, *, zero: bool, step: int = 9) -> alt.TopLevelMixin:
     """A row of points per label and series, with a tick at the mean."""
     keep = alt.selection_point("keep", fields=["series"], bind="legend")
-    colour, shape = _legend(series)
+    colour, shape = legend(series)
     axis = alt.Axis(labelExpr=POINTS, tickCount=8) if zero else alt.Axis(format=".0%", tickCount=8)
     x = alt.X("x:Q", title=title, axis=axis, scale=_domain(data["x"], zero=zero))
     row = alt.Y(
@@ -106,7 +109,7 @@ def strips(data: pd.DataFrame, title: str, series: Series, *, zero: bool, step: 
         rule = alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule(color="#888888", strokeDash=[3, 3])
         layers.insert(0, rule.encode(alt.X("zero:Q", title=title)))
     height = alt.Step(max(step * len(series.names), 24), **{"for": "position"})
-    return _styled(alt.layer(*layers, data=_lean(data)).properties(width=640, height=height).add_params(keep), series)
+    return styled(alt.layer(*layers, data=lean(data)).properties(width=640, height=height).add_params(keep), series)
 
 
 def _dots(
@@ -120,7 +123,8 @@ def _dots(
     return [each.encode(*channels, tooltip=tooltip) for each in (filled, hollow)]
 
 
-def _legend(series: Series) -> tuple[alt.Color, alt.Shape]:
+def legend(series: Series) -> tuple[alt.Color, alt.Shape]:
+    """The channels of colour and shape."""
     domain = list(series.names)
     return (
         alt.Color("series:N", title=None, scale=alt.Scale(domain=domain, range=list(series.colours))),
@@ -137,11 +141,12 @@ def _tooltip(axes: tuple[str, ...]) -> list[alt.Tooltip]:
 def _domain(values: pd.Series, *, zero: bool = False) -> alt.Scale:
     low, high = float(values.min()), float(values.max())
     low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
-    pad = 0.06 * (high - low) or 0.05
+    pad = 0.06 * (high - low) or 0.01
     return alt.Scale(domain=[round(low - pad, 4), round(high + pad, 4)], nice=False, zero=False)
 
 
-def _lean(data: pd.DataFrame) -> alt.InlineData:
+def lean(data: pd.DataFrame) -> alt.InlineData:
+    """The rows, without their missing values."""
     rows = data.astype(object).to_dict(orient="records")
     return alt.InlineData([{str(key): value for key, value in row.items() if pd.notna(value)} for row in rows])
 
@@ -152,9 +157,12 @@ def _columns(series: Series) -> int:
     return -(-len(series.names) // rows)
 
 
-def _styled(chart: alt.LayerChart | alt.FacetChart, series: Series) -> alt.TopLevelMixin:
+def styled(chart: alt.LayerChart | alt.FacetChart, series: Series) -> alt.TopLevelMixin:
+    """The chart in our style, with the facts of its models looked up."""
+    facts = alt.LookupData(data=alt.NamedData(MODELS), key="model", fields=list(LOOKED_UP))
     quiet: alt.TopLevelMixin = (
-        chart.configure(font=FONT, background="white")
+        chart.transform_lookup(lookup="model", from_=facts)
+        .configure(font=FONT, background="white")
         .configure_view(stroke=None)
         .configure_axis(
             gridColor="#ECECEC", domainColor="#999999", tickColor="#999999", labelColor="#444444", titleColor="#444444",

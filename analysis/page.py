@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from analysis import display, tables
 from analysis.acceptance import DIFFERS
+from analysis.compare import DEFAULT
 from analysis.findings import Finding, Verdict
 from analysis.ledger import Ledger, claim, origin
 from analysis.prose import VERDICTS, gist
@@ -45,10 +48,11 @@ def ledger_entry(question: Question, ledger: Ledger) -> str:
     left_out = [each for each in ledger.left_out if each.question == question.__name__]
     head = chip(ledger.verdict(question.__name__), otherwise="described" if findings else "not answered")
     words = element("span", escape(claim(question)), class_="claim")
-    words = element("span", words + element("span", escape(gist(findings, left_out)), class_="gist"))
-    inside = element("p", escape(origin(question)), class_="note")
     change = ledger.claim(question.__name__).change
-    inside += element("p", escape(f"What would change it: {change}"), class_="note") if change else ""
+    said = [(gist(findings, left_out), "gist"), (change and f"What would change it: {change}", "gist turning")]
+    words += "".join(element("span", escape(text), class_=kind) for text, kind in said if text)
+    words = element("span", words)
+    inside = element("p", escape(origin(question)), class_="note")
     if findings:
         inside += element("div", _evidence_table(findings), class_="scroll")
     if left_out:
@@ -148,6 +152,34 @@ def sortable(frame: pd.DataFrame, facts: set[str]) -> str:
     return element("table", element("thead", element("tr", head)) + element("tbody", "".join(rows)), class_="sortable")
 
 
+def search(label: str) -> str:
+    """A box to filter the table behind it."""
+    box = f'<input type="search" class="filter" placeholder="Filter" aria-label="{escape(label)}">'
+    return element("p", box + element("span", "", class_="rows", role="status"), class_="screen")
+
+
+def turned(row: Any) -> tuple[str, ...]:
+    """A row of the findings of a comparison, in print."""
+    estimates = (
+        display.amount(estimate, row.unit) + (f" [{display.amount(low, row.unit)} to {display.amount(high, row.unit)}]")
+        if not pd.isna(low) else display.amount(estimate, row.unit)
+        for estimate, low, high in (
+            (row.estimate_before, row.low_before, row.high_before), (row.estimate_now, row.low_now, row.high_now)
+        )
+    )  # fmt: skip
+    verdicts = f"{row.verdict_before or 'described'} \N{RIGHTWARDS ARROW} {row.verdict_now or 'described'}"
+    return (row.question.replace("_", " "), display.words(row.subject), *estimates, verdicts)
+
+
+def changed(row: Any) -> tuple[str, ...]:
+    """A row of the measurements of a comparison, in print: numbers as they are, to four digits."""
+    parts = (row.metric, row.method, row.image_set, row.subset, "" if row.head == DEFAULT else row.head)
+    about = ", ".join(display.words(part) for part in parts if part not in ("", "all"))
+    numbers = [display.number(value, 4) for value in (row.before, row.now, row.change)]
+    span = "" if pd.isna(row.low) else f"{display.number(row.low, 4)} to {display.number(row.high, 4)}"
+    return (about, *numbers, span, display.p_value(row.p_adjusted), str(row.n), str(row.lineages))
+
+
 def _value(column: str, value: object, share: bool) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if pd.isna(value):
@@ -155,6 +187,8 @@ def _value(column: str, value: object, share: bool) -> str:
         text = display.number(100 * value, 1) if share else f"{value:,g}"
         return _cell("td", text, True, data_value=f"{value:.6g}")
     text = "" if value is None or value != value else str(value)
+    if column == "model":
+        return element("td", element("a", escape(text), href=f"#model={quote(text)}"), class_="text", title=text)
     kind = "text differs" if column == "acceptance" and text.startswith(DIFFERS) else "text"
     return element("td", escape(display.words(text) if column == "group" else text), class_=kind, title=text)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis import acceptance, display
+from analysis.compare import ONLY_BEFORE, ONLY_NOW, TURNED, Comparison
 from analysis.evidence import ZERO_SHOT
 from analysis.findings import Finding, LeftOut, Verdict
 from analysis.results import ImageCount, Results
@@ -97,6 +98,23 @@ def _duplicates(results: Results) -> str:
 def _several(parts: Sequence[str]) -> str:
     rest = len(parts) - NAMED
     return display.listed(parts if rest < 1 else [*parts[:NAMED], f"{rest} more"])
+
+
+def changes(compared: Comparison) -> str:
+    """What changed against another study: models, verdicts, measurements."""
+    models = f"The studies share {display.count(len(compared.shared), 'model')}"
+    alone = [
+        f"{display.count(len(names), 'model')} only in {where}"
+        for names, where in ((compared.only_now, "this one"), (compared.only_before, "the one before"))
+        if names
+    ]
+    outcomes = compared.findings["outcome"]
+    both = int((~outcomes.isin([ONLY_NOW, ONLY_BEFORE])).sum())
+    turned = int((outcomes == TURNED).sum())
+    verdicts = f"Of {display.count(both, 'finding')} of both, {turned} changed their verdict"
+    tested = int(compared.measurements["p_adjusted"].notna().sum())
+    moved = f"{len(compared.changed)} of {display.count(tested, 'measurement')} with an interval changed beyond chance"
+    return f"{', '.join([models, *alone])}. {verdicts}. On average over models ({compared.design}), {moved}."
 
 
 def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:

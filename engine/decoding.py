@@ -87,10 +87,13 @@ class Decoding:
         tables = [pa.table({"place": [place]}) for place in range(len(shards))]
         # Without prefetching: with it a shard is handed over when the next one is decoded too.
         found: Any = ray.data.from_arrow(tables).map(decode, num_cpus=1)
-        batches = found.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
-        for row in (row for batch in batches for row in batch.to_pylist()):
-            if row["unwritable"]:
-                raise Unwritable(row["unwritable"])
-            images = shards[int(row["place"])].rows
-            self.account.add(Spent(stage, "", float(row[stage]), images) for stage in STAGES if row["folder"])
-            yield Arrival(int(row["place"]), str(row["folder"]), str(row["node"]), str(row["error"]))
+        batches: Any = iter(found.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"))
+        try:
+            for row in (row for batch in batches for row in batch.to_pylist()):
+                if row["unwritable"]:
+                    raise Unwritable(row["unwritable"])
+                images = shards[int(row["place"])].rows
+                self.account.add(Spent(stage, "", float(row[stage]), images) for stage in STAGES if row["folder"])
+                yield Arrival(int(row["place"]), str(row["folder"]), str(row["node"]), str(row["error"]))
+        finally:
+            batches.close()  # else Ray Data goes on, and with it the process ends when Ray does

@@ -8,6 +8,7 @@ error.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ PLANTED = {
     "shift": 0.8,  # logit above the standard line
     "scaled": 0.02,
     "raw": 0.10,
+    "too_sure": 0.05,  # confidence minus accuracy in a bin, before scaling
     "prompts": {"name": -0.06, "photo": -0.03},
 }
 CLEAN, SHIFTS, OUT, CONFLICT = "pets", ("pets-sketch", "pets-film"), ("letters", "far-away"), "pets-conflict"
@@ -209,6 +211,16 @@ def _calibration(model: Model, rng: np.random.Generator, noise: float) -> list[M
         rows.append(row("calibration", model, (name, subset), "ece15", "raw", raw))
         scaled = PLANTED["scaled"] + 0.03 * (not zero_shot) + abs(noise * rng.normal()) / 3  # type: ignore[operator]
         rows.append(row("calibration", model, (name, subset), "ece15", "scaled", scaled))
+    return rows + _bins(model)
+
+
+def _bins(model: Model) -> list[Measurement]:
+    """Reliability of the upper half of the bins: too sure by `PLANTED` before scaling, and just right after it."""
+    rows = []
+    for number, (method, gap) in product(range(8, 16), (("raw", PLANTED["too_sure"]), ("scaled", 0.0))):
+        sure, where = (number - 0.5) / 15, (CLEAN, f"test-half/bin-{number:02d}")
+        rows.append(row("calibration", model, where, "bin_confidence", method, sure))
+        rows.append(row("calibration", model, where, "bin_accuracy", method, sure - gap))  # type: ignore[operator]
     return rows
 
 

@@ -138,8 +138,8 @@ def shown(run: dict[str, Any]) -> dict[str, object]:
     ("options", "later", "reason", "step"),
     [
         ("size=8k", "size=10m", "No space left on device", "Make room there"),
-        ("size=48k", "size=10m", "No space left on device", "Make room there"),
-        ("size=80k", "size=10m", "No space left on device", "Make room there"),
+        ("size=64k", "size=10m", "No space left on device", "Make room there"),
+        ("size=96k", "size=10m", "No space left on device", "Make room there"),
         ("ro", "rw", "Read-only file system", "Give a folder that you may use"),
     ],
     ids=["full at once", "full half-way", "full at the end", "read-only"],
@@ -153,7 +153,7 @@ def test_a_disk_that_fails_is_told_once_and_the_same_command_goes_on(
     assert second["status"] == 0, second["said"]
     assert second["files"].keys() == whole.keys()
     assert {name: second["files"][name] for name in kept} == kept, "nothing is lost, and nothing shown twice"
-    assert bool(kept) == (options in ("size=48k", "size=80k"))
+    assert bool(kept) == (options in ("size=64k", "size=96k"))
     assert first["hidden"] == [], "nothing half-written is left"
     assert first["status"] in (1, 2)
     assert_told(str(first["said"]), results, reason, step, "the same command goes on")

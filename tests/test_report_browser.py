@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from simulated import simulate
 from test_report import HOSTILE, Text, hostile_results
@@ -69,6 +70,39 @@ window.addEventListener("load", () => setTimeout(() => {
 </script>
 """
 
+KEYS = """
+<script>
+const enter = { key: "Enter", bubbles: true, cancelable: true };
+const later = (act) => new Promise((done) => setTimeout(() => done(act()), 1000));
+window.addEventListener("load", async () => {
+  await later(() => 0);
+  const chart = document.querySelector("#chart-id-and-ood");
+  const points = () => chart.querySelectorAll("path[aria-roledescription='point']").length;
+  const symbol = chart.querySelector(".role-legend-symbol path");
+  symbol.focus();
+  const before = [document.activeElement === symbol, symbol.getAttribute("aria-label"), points()];
+  symbol.dispatchEvent(new KeyboardEvent("keydown", enter));
+  const after = await later(points);
+  const wanted = "table.sortable a, table.sortable button, #choose, input.filter";
+  const stops = [...document.querySelectorAll(wanted)].map((each) => each.tabIndex);
+  document.body.dataset.pressed = JSON.stringify([...before, after, stops.every((stop) => stop === 0), stops.length]);
+});
+</script>
+"""
+FILTER = """
+<script>
+window.addEventListener("load", () => setTimeout(() => {
+  const box = document.querySelector("#table-ood input.filter");
+  const rows = [...document.querySelectorAll("#table-ood tbody tr")];
+  const shown = () => rows.filter((row) => !row.hidden).map((row) => row.cells[0].textContent);
+  const before = shown().length;
+  box.value = "SRC-large  VIT1";
+  box.dispatchEvent(new Event("input"));
+  document.body.dataset.filtered = JSON.stringify([before, shown(), box.nextElementSibling.textContent]);
+}, 1000));
+</script>
+"""
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -88,11 +122,11 @@ def requests(net_log: Path) -> set[str]:
     return {url for url in asked if not url.startswith(("file:", "data:", "blob:"))}
 
 
-def visit(path: Path, folder: Path) -> Visit:
-    """Open a page in a fresh profile, and wait until it has come to rest."""
+def visit(path: Path, folder: Path, place: str = "") -> Visit:
+    """Open a page, perhaps at a place in it, in a fresh profile, and wait until it has come to rest."""
     net_log = folder / "net.json"
     command = [str(BROWSER), *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={net_log}", "--dump-dom"]
-    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([*command, path.as_uri() + place], capture_output=True, text=True, timeout=120, check=True)
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return Visit(done.stdout, console, requests(net_log))
 
@@ -179,3 +213,53 @@ def test_hostile_names_run_no_script(tmp_path: Path) -> None:
     assert "alert(1)" in HOSTILE
     assert seen.document.count("data-drawn") >= len(FIGURES)
     assert not [tag for tag, _ in Text(seen.document).tags if tag in ("img", "iframe")]
+
+
+def test_the_keyboard_reaches_legends_headings_and_boxes(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "pressed.html"
+    page.write_text(with_script(results / "report" / "index.html", KEYS))
+    found = re.search(r'data-pressed="([^"]*)"', visit(page, tmp_path).document)
+    assert found is not None
+    focused, label, before, after, reachable, many = json.loads(found.group(1).replace("&quot;", '"'))
+    assert (focused, label) == (True, "Show alone: SRC-large")
+    assert (before, after) == (48 * 2, 6 * 2)
+    assert reachable
+    assert many > 30
+
+
+def test_words_in_the_box_leave_only_the_rows_that_have_them_all(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "filtered.html"
+    page.write_text(with_script(results / "report" / "index.html", FILTER))
+    found = re.search(r'data-filtered="([^"]*)"', visit(page, tmp_path).document)
+    assert found is not None
+    before, names, told = json.loads(found.group(1).replace("&quot;", '"'))
+    assert before == 48
+    assert sorted(names) == [
+        "vit1l.SRC-large", "vit1s.SRC-large", "vit1s.SRC-large_ft_direct", "vit1s.SRC-large_ft_intermediate",
+    ]  # fmt: skip
+    assert told == "4 of 48"
+
+
+def test_the_card_of_a_model_is_drawn_when_it_is_asked_for(results: Path, tmp_path: Path) -> None:
+    name = "vit0s.SRC-large"
+    seen = visit(results / "report" / "index.html", tmp_path, f"#model={name}")
+    assert seen.console == []
+    card = seen.document.split('id="card"', 1)[1].split("</article>", 1)[0]
+    assert f"<h3>{name}</h3>" in card
+    standings = pd.read_csv(results / "report" / "tables" / "standings.csv")
+    own = standings[(standings["model"] == name) & (standings["table"] == "ood")]
+    assert len(own) == 2
+    for row in own.itertuples():
+        ends = f"[{100 * row.low:.1f} to {100 * row.high:.1f}]"
+        shown = (
+            rf"{row.measure}</td><td class=\"num\">{100 * row.value:.1f}</td><td class=\"num\">{re.escape(ends)}</td>"
+        )
+        assert re.search(shown, card), row
+        assert f"<td>{row.rank} of 48" in card
+    assert f'href="#model={name}_ft_direct"' in card, "its children are named"
+
+
+def test_a_model_that_is_not_there_is_said_in_a_sentence(results: Path, tmp_path: Path) -> None:
+    seen = visit(results / "report" / "index.html", tmp_path, "#model=nobody%3Cb%3E")
+    assert seen.console == []
+    assert "<p>No model 'nobody&lt;b&gt;' in this report; choose one of the list.</p>" in seen.document

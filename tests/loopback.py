@@ -149,6 +149,8 @@ def object_store(*buckets: str) -> Iterator[Gate]:
     store = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     store.start()
     gate = Gate("", "http://{}:{}".format(*store.get_host_and_port()))
+    # What an earlier store of this process held lives on in it.
+    urlopen(Request(f"{gate.target}/moto-api/reset", method="POST")).close()
     for bucket in buckets:
         urlopen(Request(f"{gate.target}/{bucket}", method="PUT")).close()
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Way, gate))

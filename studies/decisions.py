@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.predictions import Folder, Head, ImageSet, IncompleteRecord, Predictions, Record
-from studies import estimates, factors, metrics, ood
+from studies import estimates, factors, metrics, ood, shape
 from studies.calibration import judge
 from studies.detection import Sample
 from studies.estimates import Site
@@ -135,11 +135,7 @@ def _shape(record: DecisionsRecord) -> Iterator[Measurement]:
         decisions, shapes = predictions.logits.argmax(axis=1), predictions.labels
         textures = predictions.images["texture"].to_numpy(dtype=np.int64)
         site = Site("shape", record.model, predictions.head.name, image_set.name, "all", "given")
-        yield from site.measure("shape_bias", estimates.shape_bias, decisions, shapes, textures)
-        yield from site.measure("cue_accuracy", estimates.cue_accuracy, decisions, shapes, textures)
-        for shape, name in enumerate(image_set.class_names):
-            rows, here = shapes == shape, replace(site, subset=name)
-            yield from here.measure("shape_bias", estimates.shape_bias, decisions[rows], shapes[rows], textures[rows])
+        yield from shape.of_decisions(site, image_set, decisions, shapes, textures)
 
 
 STUDIES: dict[str, Callable[[DecisionsRecord], Iterator[Measurement]]] = {

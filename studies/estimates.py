@@ -19,7 +19,7 @@ from typing import ParamSpec
 import numpy as np
 import numpy.typing as npt
 
-from studies import influences, metrics, reliability
+from studies import influences, metrics
 from studies import temperature as temperatures
 from studies.measurements import Measurement
 from studies.metrics import Bools, Doubles, Floats, Ints
@@ -100,13 +100,6 @@ def share(held: Bools) -> Estimate:
 def top_k(logits: Floats, labels: Ints, *, k: int = 1) -> Estimate:
     """Top-k accuracy, a fraction."""
     return share(metrics.hits(logits, labels, k=k))
-
-
-def ece(log_probabilities: Floats, labels: Ints) -> Estimate:
-    """Expected calibration error over 15 bins of equal width, a fraction. The error is too wide near a value of 0."""
-    confidence, correct = np.exp(log_probabilities.max(axis=1)), metrics.hits(log_probabilities, labels)
-    bins = reliability.binned(confidence, correct, reliability.equal_width(confidence, 15))
-    return Estimate.of(reliability.ece(confidence, correct), influences.of_gap(confidence, correct, bins))
 
 
 def temperature(logits: Floats, labels: Ints, *, start: float = 1.0) -> Estimate:

@@ -90,9 +90,13 @@ def drawn_factor(rng: np.random.Generator) -> estimates.Estimate:
 SETS = 500
 
 
+def ece(log_probabilities: Any, labels: Any) -> estimates.Estimate:
+    return outcomes.ece(outcomes.outcomes(log_probabilities, labels))
+
+
 WORLDS = {
     "top1": World(drawn_top1, 0.7),
-    "ece": World(lambda rng: estimates.ece(*drawn_logs(rng)), 0.15),
+    "ece": World(lambda rng: ece(*drawn_logs(rng)), 0.15),
     "ece_equal_mass": World(drawn("ece15_equal_mass"), 0.15),
     "squared_ece_debiased": World(drawn("ece15_squared_debiased"), 0.15**2),
     "squared_ece_debiased, calibrated": World(drawn("ece15_squared_debiased", 0.0), 0.0),
@@ -136,7 +140,7 @@ def drawn_arrays(rng: np.random.Generator) -> tuple[Any, ...]:
 
 
 INFLUENCES: dict[str, tuple[Callable[..., estimates.Estimate], Draw]] = {
-    "ece": (estimates.ece, drawn_logs),
+    "ece": (ece, drawn_logs),
     **{name: (of_arrays(name), drawn_arrays) for name in outcomes.METRICS if name not in ("mce15", "ece15_equal_mass")},
     "error_consistency": (estimates.error_consistency, drawn_observers),
     "temperature": (estimates.temperature, drawn_logits),

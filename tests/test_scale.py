@@ -7,7 +7,6 @@ account and is left out of what is measured.
 from __future__ import annotations
 
 import io
-import os
 import resource
 import shutil
 import time
@@ -95,7 +94,8 @@ def test_the_engine_itself_takes_under_a_millisecond_for_a_model_and_a_shard(tmp
     spent = (results / "runs").read(account).to_pandas().groupby("stage")["seconds"].sum()
     alone = _forward_alone(specs[0]) + _written_alone(results, tmp_path / "plain")
     cells = MODELS * shards
-    overhead = (wall - spent["load"] - spent["decode"] / (os.cpu_count() or 1)) / cells - alone
+    # Decoding is left in: beside the forward passes it takes as long as they let it, which is no cost of its own.
+    overhead = (wall - spent["load"]) / cells - alone
     started = time.perf_counter()
     done = plan.make(results, prepared, specs)
     recognised = time.perf_counter() - started

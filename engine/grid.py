@@ -68,11 +68,20 @@ def session() -> Iterator[None]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a slow shard is no hang: attempts are counted here instead
-    ray.data.range(1).materialize()  # starts Ray Data's own actors
+    _start_workers()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_workers() -> None:
+    # Those that Ray has started by now are taken by Ray Data's own actors.
+    import ray
+
+    ray.data.range(1).materialize()
+    start: Any = ray.remote(num_cpus=0)(lambda: None)
+    ray.get([start.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))])
 
 
 def _keep_token_private() -> None:

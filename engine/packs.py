@@ -17,7 +17,8 @@ from engine.image_sets import SHARD_ROWS
 from engine.models import ModelSpec
 
 HEADROOM = 0.9  # of the free memory is used: what is left is the allocator's
-LARGEST_BATCH = {"cpu": 32, "cuda": 256}
+BATCH = {"cpu": 32, "cuda": 256}
+BATCH_PIXELS = {"cpu": 16 * 224**2, "cuda": 256 * 224**2}  # more of a CPU's do not stay in its caches
 IMAGE_BYTES = 40e6  # of activations that one picture of 224 x 224 needs at once, at most
 SHARE_FOR_WORK = 4  # activations get at most one part in so many of a device
 MULTIPLY_ADDS = {"cpu": 20e9, "cuda": 10e12}  # a second: of one core, of one GPU; before anything was measured
@@ -38,6 +39,11 @@ class Machine:
     def kind(self) -> str:
         """What torch calls such a device: cpu or cuda."""
         return "cpu" if self.device == "cpu" else "cuda"
+
+    @property
+    def at_once(self) -> int:
+        """How many models of a pack may be at work on one device at once."""
+        return max(1, self.cores // self.devices) if self.kind == "cpu" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +68,16 @@ class Cost:
 def pack(specs: Sequence[ModelSpec], machine: Machine) -> tuple[tuple[ModelSpec, ...], ...]:
     """The models in as few packs as one device's memory allows, like image sizes together.
 
-    A pack holds the weights of all its models, and the activations of the one that needs most: they work in turn. A
-    model of unknown size counts as 100 million parameters. One that is larger than the device has a pack of its own.
+    A pack holds the weights of all its models, and the activations of the one that needs most, as often as models are
+    at work at once. A model of unknown size counts as 100 million parameters. One that is larger than the device has a
+    pack of its own.
     """
     room = machine.free_bytes * HEADROOM
     found: list[list[ModelSpec]] = []
     weights: list[float] = []
     work: list[float] = []
     for spec in sorted(specs, key=lambda each: (_image_size(each, 0.0), -weight_bytes(each))):
-        size, busy = weight_bytes(spec), batch_size(spec, machine) * activation_bytes(spec)
+        size, busy = weight_bytes(spec), machine.at_once * batch_size(spec, machine) * activation_bytes(spec)
         fits = (taken + size + max(busy, most) <= room for taken, most in zip(weights, work, strict=True))
         place = next((number for number, does in enumerate(fits) if does), None)
         if place is None:
@@ -85,15 +92,14 @@ def pack(specs: Sequence[ModelSpec], machine: Machine) -> tuple[tuple[ModelSpec,
 
 
 def batch_size(spec: ModelSpec, machine: Machine) -> int:
-    """Images to show at once: a power of two, as many pixels as 32 (256 on a GPU) pictures of 224 x 224 have, or more.
+    """Images to show at once: 32 (256 on a GPU), or a larger power of two where pictures are small.
 
-    Their activations need at most a quarter of the device.
+    The activations of all models that are at work need at most a quarter of the device.
     """
-    size = LARGEST_BATCH[machine.kind]
-    pixels = size * 224**2
-    while size < SHARD_ROWS and 2 * size * _image_size(spec) ** 2 <= pixels:
+    size = BATCH[machine.kind]
+    while size < SHARD_ROWS and 2 * size * _image_size(spec) ** 2 <= BATCH_PIXELS[machine.kind]:
         size *= 2
-    while size > 1 and size * activation_bytes(spec) > machine.free_bytes / SHARE_FOR_WORK:
+    while size > 1 and machine.at_once * size * activation_bytes(spec) > machine.free_bytes / SHARE_FOR_WORK:
         size //= 2
     return size
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,9 @@ WRITES_AHEAD = 8  # features that may wait for being written
 class Pack:
     """Models on one device.
 
-    One thread computes, another writes, and whoever calls `show` brings pixels to the device meanwhile: two calls at
-    once keep it busy. A batch for which its memory is too small is halved, and so are all later ones of that model.
+    One thread computes on a GPU, and on a CPU one per core, each with a model of its own; another writes, and whoever
+    calls `show` brings pixels to the device meanwhile: two calls at once keep it busy. A batch for which its memory is
+    too small is halved, and so are all later ones of that model.
 
     Attributes
     ----------
@@ -76,12 +77,13 @@ class Pack:
     def __post_init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.copies: Any = torch.cuda.Stream() if self.device.type == "cuda" else None
-        # One thread for all that torch does: two with OpenMP workers of their own take half as long again. Ray starts
-        # its workers with one.
-        self.compute = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(os.cpu_count() or 1,))
+        self.cores = os.cpu_count() or 1
+        self.compute = ThreadPoolExecutor(1 if self.device.type == "cuda" else self.cores)
         self.writer = ThreadPoolExecutor(1)
+        self.room = BoundedSemaphore(WRITES_AHEAD)
         self.store = Folder.of(self.results)
-        self.ended: float = 0.0
+        self.lock = Lock()
+        self.shards, self.ended = 0, 0.0
         self.code = {"versions": {name: version(name) for name in LIBRARIES}, "commit": commit()}
 
     def about(self) -> tuple[str, int]:
@@ -99,13 +101,15 @@ class Pack:
 
     def load(self, spec: ModelSpec, batch_size: int) -> Loaded:
         """Load one model, to be shown so many images at once, and write those of its heads that are not there."""
-        return self.compute.submit(self._load, spec, batch_size).result()
+        with self.lock:  # libraries promise nothing for two at once
+            return self.compute.submit(self._load, spec, batch_size).result()
 
     def _load(self, spec: ModelSpec, batch_size: int) -> Loaded:
+        torch.set_num_threads(self.cores)
         try:
             found = fetch.obtain(spec, self.mirror)
             self.digests[spec.name] = found.digest
-            tower = towers.load(spec, self.device, found.path)
+            tower = laid_out(towers.load(spec, self.device, found.path), self.precision)
             with _computing(PRECISIONS[0], self.device.type):
                 width = self._write_heads(tower)
         except Unwritable:
@@ -150,10 +154,16 @@ class Pack:
                 for number, geometry in enumerate(geometries):
                     if names := [name for name in wanted if self.towers[name].preprocess == geometry]:
                         views.append((names, self._on_device(decoded.pixels(number))))
-            failed, writing = self.compute.submit(self._forward, shard, ids, views, watch).result()
+            with self._without_waiting(watch, shard.rows):
+                seen = {
+                    name: self.compute.submit(self._see, shard, ids, name, pixels, watch)
+                    for names, pixels in views
+                    for name in names
+                }
+                errors = {name: each.exception() for name, each in seen.items()}
             with watch.stage("flush", shard.rows):
-                for written in writing:
-                    watch.spent.append(written.result())
+                watch.spent.extend(each.result().result() for name, each in seen.items() if not errors[name])
+            failed = {name: last_line(error) for name, error in errors.items() if error}
             smaller = {name: size for name, size in self.batches.items() if size != before[name]}
             told = tuple(watch.spent), tuple(smaller.items()), tuple(self.drift.items())
             return Receipt(len(ids), tuple(failed.items()), *told)
@@ -169,28 +179,33 @@ class Pack:
         self.copies.synchronize()
         return found
 
-    def _forward(
-        self, shard: Shard, ids: Sequence[str], views: Sequence[tuple[list[str], torch.Tensor]], watch: Stopwatch
-    ) -> tuple[dict[str, str], list[Future[Spent]]]:
-        """Show every view to its models; those that failed, each with its reason, and what is being written."""
-        if self.ended:
-            watch.spent.append(Spent("wait", "", time.perf_counter() - self.ended, shard.rows))
-        failed: dict[str, str] = {}
-        writing: deque[Future[Spent]] = deque()
-        for names, pixels in views:
-            for name in names:
-                try:
-                    with watch.stage("forward", shard.rows, name):
-                        features = self._features(self.towers[name], pixels)
-                    self._note_drift(name, pixels[:FEW], features[:FEW])
-                except Exception as error:
-                    failed[name] = last_line(error)
-                    continue
-                if len(writing) == WRITES_AHEAD:
-                    watch.spent.append(writing.popleft().result())
-                writing.append(self.writer.submit(self._write, shard, name, ids, features))
-        self.ended = time.perf_counter()
-        return failed, list(writing)
+    @contextmanager
+    def _without_waiting(self, watch: Stopwatch, rows: int) -> Iterator[None]:
+        """Count as waiting the time in which no shard was being shown."""
+        with self.lock:
+            self.shards += 1
+            if self.shards == 1 and self.ended:
+                watch.spent.append(Spent("wait", "", time.perf_counter() - self.ended, rows))
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.shards -= 1
+                self.ended = time.perf_counter()
+
+    def _see(
+        self, shard: Shard, ids: Sequence[str], name: str, pixels: torch.Tensor, watch: Stopwatch
+    ) -> Future[Spent]:
+        """Show a shard to one model; what is being written."""
+        # Threads that share an operation wait for each other at its end, the longer the more else the cores have to do.
+        at_once = 1 if self.device.type == "cuda" else min(self.cores, len(self.towers))
+        torch.set_num_threads(self.cores // at_once)
+        started = time.perf_counter()
+        features = self._features(self.towers[name], pixels)
+        watch.spent.append(Spent("forward", name, (time.perf_counter() - started) / at_once, shard.rows))
+        self._note_drift(name, pixels[:FEW], features[:FEW])
+        self.room.acquire()
+        return self.writer.submit(self._write, shard, name, ids, features)
 
     def _features(self, tower: Tower, pixels: torch.Tensor) -> Floats:
         name = tower.spec.name
@@ -218,8 +233,16 @@ class Pack:
     def _write(self, shard: Shard, name: str, ids: Sequence[str], features: Floats) -> Spent:
         started = time.perf_counter()
         identity = {**self._identity(self.towers[name]), "image_set": shard.image_set, "shard": shard.digest}
-        write_features(self.store, shard.image_set, name, shard.file, ids, features, identity, half=self.half)
+        try:
+            write_features(self.store, shard.image_set, name, shard.file, ids, features, identity, half=self.half)
+        finally:
+            self.room.release()
         return Spent("write", "", time.perf_counter() - started, len(ids))
+
+
+def laid_out(tower: Tower, precision: str) -> Tower:
+    """The tower in the layout that is fastest: on a GPU, float32 without tensor cores wants its library's own."""
+    return tower.channels_last() if tower.device.type == "cpu" or precision != PRECISIONS[0] else tower
 
 
 @contextmanager

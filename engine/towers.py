@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Tower:
     preprocess : geometry that makes its pixels
     mean, std : of each channel, as fractions of 255
     device : where it runs
+    layout : of pixels and weights in memory
     """
 
     spec: ModelSpec
@@ -47,11 +49,12 @@ class Tower:
     mean: Sequence[float]
     std: Sequence[float]
     device: torch.device
+    layout: torch.memory_format = torch.contiguous_format
 
     def normalised(self, pixels: Pixels | torch.Tensor) -> torch.Tensor:
         """Pixels (n, h, w, 3) uint8 as the library's transform hands them to the model: (n, 3, h, w) float32."""
         batch = torch.as_tensor(pixels).to(self.device)
-        batch = batch.permute(0, 3, 1, 2).contiguous().float().div_(255)
+        batch = batch.permute(0, 3, 1, 2).contiguous(memory_format=self.layout).float().div_(255)
         mean = torch.tensor(self.mean, device=self.device).view(3, 1, 1)
         std = torch.tensor(self.std, device=self.device).view(3, 1, 1)
         return batch.sub_(mean).div_(std)
@@ -65,6 +68,11 @@ class Tower:
             ]
             features: Floats = torch.cat(parts).cpu().numpy()
         return features
+
+    def channels_last(self) -> Tower:
+        """The same with channels last in memory, by which convolutions are a quarter to a half faster on a CPU."""
+        self.module.to(memory_format=torch.channels_last)
+        return replace(self, layout=torch.channels_last)
 
 
 def load(spec: ModelSpec, device: torch.device, file: Path | None = None) -> Tower:
@@ -159,18 +167,27 @@ def last_layers(spec: ModelSpec, model: Any) -> tuple[Linear, ...]:
     return layers
 
 
+class _Caught(local):
+    """What went into the last layers, by their place; of each thread its own, for several may use a model."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[int, torch.Tensor] = {}
+
+
 def _into_last(spec: ModelSpec, model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     """Pixels to the input of the last layer, caught on its way in, so that nothing a family does before it is left out.
 
     Several last layers: their inputs side by side.
     """
-    caught: dict[int, torch.Tensor] = {}
+    caught = _Caught()
     for place, layer in enumerate(last_layers(spec, model)):
-        layer.register_forward_pre_hook(lambda _, given, place=place: caught.update({place: given[0].flatten(1)}))
+        layer.register_forward_pre_hook(
+            lambda _, given, place=place: caught.inputs.update({place: given[0].flatten(1)})
+        )
 
     def embed(batch: torch.Tensor) -> torch.Tensor:
         model(batch)
-        return torch.cat([caught.pop(place) for place in sorted(caught)], dim=1)
+        return torch.cat([caught.inputs.pop(place) for place in sorted(caught.inputs)], dim=1)
 
     return embed
 

@@ -118,4 +118,4 @@ def test_a_local_checkpoint_counts_by_its_file_and_its_geometry(tmp_path: Path) 
     file = tmp_path / "resnet18.one/model.safetensors"
     assert packs.weight_bytes(spec) == pytest.approx(file.stat().st_size)
     assert packs.activation_bytes(spec) == pytest.approx(packs.IMAGE_BYTES * (96 / 224) ** 2)
-    assert packs.batch_size(spec, HERE) == 128
+    assert packs.batch_size(spec, HERE) == 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,18 @@ def test_features_at_head_are_the_models_own_output(arch: str, tmp_path: Path) -
     with torch.inference_mode():
         expected = model(batch)
     assert _distance(head.logits(_shown(tower, _pictures())), expected) < TOLERANCE
+    assert _distance(head.logits(_shown(tower.channels_last(), _pictures())), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "deit_tiny_distilled_patch16_224"])
+def test_a_model_may_be_shown_pictures_by_several_threads(arch: str, tmp_path: Path) -> None:
+    save_timm(tmp_path / f"{arch}.test", arch, **TIMM[arch])
+    tower = towers.load(_spec(tmp_path, f"{arch}.test", "timm"), CPU)
+    alone = [_shown(tower, _pictures()[:count]) for count in range(1, 6)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda count: _shown(tower, _pictures()[: 1 + count % 5]), range(40)))
+    for number, features in enumerate(together):
+        np.testing.assert_allclose(features, alone[number % 5], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("logit_bias", [None, -4.5])
@@ -89,6 +102,7 @@ def test_zero_shot_logits_are_open_clips_own(prompts: str, logit_bias: float | N
         expected = expected + (model.logit_bias if logit_bias is not None else 0.0)
     ours = head.logits(_shown(tower, _pictures()))
     assert _distance(ours, expected) < TOLERANCE
+    assert _distance(head.logits(_shown(tower.channels_last(), _pictures())), expected) < TOLERANCE
     assert head.scale == pytest.approx(model.logit_scale.detach().exp().item())
 
 

@@ -24,7 +24,8 @@ import torch
 from engine import grid, image_sets, plan, towers
 from engine.files import Folder
 from engine.models import ModelSpec
-from engine.predictions import Record
+from engine.predictions import PRECISIONS, Record
+from engine.show import laid_out
 from tests.benchmarks import loops, meter, zoo
 from tests.benchmarks.loops import Features
 from tests.benchmarks.meter import Figure, Meter
@@ -108,7 +109,7 @@ class Bench:
 
     def floor(self, world: World) -> list[str]:
         """Decoding alone, then forward passes alone; the geometries."""
-        loaded = [towers.load(spec, loops.DEVICE) for spec in self.specs]
+        loaded = [laid_out(towers.load(spec, loops.DEVICE), PRECISIONS[0]) for spec in self.specs]
         geometries = list(dict.fromkeys(tower.preprocess for tower in loaded))
         with loops.decoders(world, geometries) as decode_all, Meter(self.decodes) as decoding:
             decode_all()

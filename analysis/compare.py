@@ -105,7 +105,7 @@ def _changes(now: Ledger, before: Ledger) -> pd.DataFrame:
             told = (made.estimate, made.low, made.high, made.p, None, made.lineages, made.method, made.note)
             rows.append((*_key(finding), *told))
     names = ["question", "part", "subject", "unit", *(f"change{number}" for number in numbers)]
-    return _adjusted(pd.DataFrame(rows, columns=names), "change_").astype({"change_lineages": "Int64"})
+    return _adjusted(pd.DataFrame(rows, columns=names), "change_").astype({"change": float, "change_lineages": "Int64"})
 
 
 def _key(finding: Finding) -> tuple[str, str, str, str]:

@@ -2,7 +2,8 @@
 
 Change is now minus before. Where the studies share models a change is the mean of the differences within models (paired
 by model), with the interval over lineages; where they share none it is the difference of two means of other models
-(independent). P values are Holm-adjusted over every change of a measurement.
+(independent). The change of a finding has an interval of its own, see `change_of`. P values are Holm-adjusted over
+every change of a measurement, and over every change of a finding.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import numpy as np
 import pandas as pd
 
 from analysis import fits
-from analysis.findings import LEVEL, table
+from analysis.findings import LEVEL, Finding, table
 from analysis.fits import TooLittle, holm
+from analysis.intervals import Estimate, Without, by_student
 from analysis.ledger import Ledger
+from analysis.resampling import spread
 from analysis.results import Results
 
 KEYS = ["study", "head", "image_set", "subset", "metric", "method"]
 NUMBERS = ["before", "now", "change", "low", "high", "p", "p_adjusted", "n", "lineages"]
 SAME, MOVED, TURNED, ONLY_NOW, ONLY_BEFORE = "same", "estimate moved", "verdict changed", "only now", "only before"
 DEFAULT = "default"
+ROUNDING = 1e-9
+"""Changes no larger than this are the computer's, not the models'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Comparison:
     ----------
     design : paired by model, or independent
     shared, only_now, only_before : names of models
-    findings : a row per finding of either: estimates, intervals and verdicts of both, and what came of it
+    findings : a row per finding of either: estimates, intervals and verdicts of both, the change with interval and p,
+        and what came of it
     measurements : a row per measurement: means of both, change with interval and p, n models, lineages
     """
 
@@ -48,6 +54,14 @@ class Comparison:
         """The measurements that changed beyond chance, the surest first."""
         there = self.measurements[(self.measurements["p_adjusted"] < LEVEL).fillna(False)]
         return there.sort_values(["p_adjusted", *KEYS], ignore_index=True)
+
+    @property
+    def told(self) -> pd.DataFrame:
+        """The findings whose verdict changed, or whose estimate changed beyond chance; the surest first."""
+        turned = self.findings["outcome"] == TURNED
+        beyond = (self.findings["change_p_adjusted"] < LEVEL).fillna(False)
+        there = self.findings[turned | beyond]
+        return there.sort_values("change_p_adjusted", kind="stable", na_position="last", ignore_index=True)
 
 
 def compare(now: Results, before: Results, ledgers: tuple[Ledger, Ledger]) -> Comparison:
@@ -66,11 +80,11 @@ def compare(now: Results, before: Results, ledgers: tuple[Ledger, Ledger]) -> Co
 
 
 def findings(now: Ledger, before: Ledger) -> pd.DataFrame:
-    """Every finding of either study, with the estimates, intervals and verdicts of both, and ``outcome``."""
-    keys, told = ["question", "subject", "unit"], ["estimate", "low", "high", "verdict"]
+    """Every finding of either study: estimates, intervals and verdicts of both, the change, and ``outcome``."""
+    keys, told = ["question", "part", "subject", "unit"], ["estimate", "low", "high", "verdict"]
     first, second = (table(each.findings)[[*keys, *told]] for each in (before, now))
     both = first.merge(second, on=keys, how="outer", suffixes=("_before", "_now"), indicator="where")
-    both["change"] = both["estimate_now"] - both["estimate_before"]
+    both = both.merge(_changes(now, before), on=keys, how="left")
     both["outcome"] = np.select(
         [both["where"] == "left_only", both["where"] == "right_only", both["verdict_before"] != both["verdict_now"],
          both["change"] != 0],
@@ -78,6 +92,67 @@ def findings(now: Ledger, before: Ledger) -> pd.DataFrame:
         default=SAME,
     )  # fmt: skip
     return both.drop(columns="where").sort_values(keys, ignore_index=True)
+
+
+def _changes(now: Ledger, before: Ledger) -> pd.DataFrame:
+    """The changes of the findings of both studies, with p values adjusted over all of them."""
+    there = {_key(each): each for each in before.findings}
+    numbers = ["", "_low", "_high", "_p", "_p_adjusted", "_lineages", "_method", "_note"]
+    rows = []
+    for finding in now.findings:
+        if _key(finding) in there:
+            made = change_of(finding, there[_key(finding)])
+            told = (made.estimate, made.low, made.high, made.p, None, made.lineages, made.method, made.note)
+            rows.append((*_key(finding), *told))
+    names = ["question", "part", "subject", "unit", *(f"change{number}" for number in numbers)]
+    return _adjusted(pd.DataFrame(rows, columns=names), "change_").astype({"change": float, "change_lineages": "Int64"})
+
+
+def _key(finding: Finding) -> tuple[str, str, str, str]:
+    return finding.question, finding.part, finding.subject, finding.unit
+
+
+def change_of(now: Finding, before: Finding) -> Estimate:
+    """The estimate `now` minus the one `before`, in their unit, with a 95 % interval and p.
+
+    Where the studies share lineages, both numbers are computed again without each lineage of either, and the jackknife
+    is that of their difference: what a lineage does to both cancels, and a lineage of one study alone moves that one
+    only. Student's t has the fewer degrees of freedom of the two numbers (lineages - 1, fewer for contrasts of groups).
+    Where they share none the variances add, with the degrees of freedom of Welch and Satterthwaite. There is no
+    interval where one of the two has none.
+    """
+    value = now.estimate - before.estimate
+    about = (max(now.n, before.n), f"{now.formula}, now - before")
+    for name, each in (("Now", now), ("Before", before)):
+        if each.std_error is None or each.df is None or not each.without:
+            note = f"No interval of the change. {name}: {each.note}"
+            return Estimate(value, None, None, None, about[0], each.lineages, "no interval", about[1], note=note)
+    without = _without(now, before)
+    moved = max(abs(value), *(abs(rest) for _, rest in without))
+    if moved <= ROUNDING:
+        value, without = 0.0, tuple((name, 0.0) for name, _ in without)
+    if {name for name, _ in now.without} & {name for name, _ in before.without}:
+        error = spread(value, np.array([rest for _, rest in without]))
+        df, method = min(now.df or 1.0, before.df or 1.0), "jackknife of the difference over lineages"
+    else:
+        error, df = _welch(now, before)
+        method = "independent lineages, variances added"
+    return by_student(value, error, df, n=about[0], method=method, formula=about[1], without=without)
+
+
+def _without(now: Finding, before: Finding) -> Without:
+    """The change without each lineage of either study; without one that it has not, a study's number stays."""
+    here, there = dict(now.without), dict(before.without)
+    names = sorted({*here, *there})
+    return tuple((name, here.get(name, now.estimate) - there.get(name, before.estimate)) for name in names)
+
+
+def _welch(now: Finding, before: Finding) -> tuple[float, float]:
+    """Standard error and degrees of freedom of the difference of two independent numbers (Welch 1947)."""
+    parts = [((each.std_error or 0.0) ** 2, each.df or 1.0) for each in (now, before)]
+    total = sum(variance for variance, _ in parts)
+    below = sum(variance**2 / df for variance, df in parts)
+    return float(np.sqrt(total)), total**2 / below if below > 0 else min(df for _, df in parts)
 
 
 def _tall(results: Results) -> pd.DataFrame:
@@ -93,7 +168,8 @@ def _tall(results: Results) -> pd.DataFrame:
 def _paired(now: Results, before: Results, shared: tuple[str, ...]) -> pd.DataFrame:
     both = _tall(now).merge(_tall(before).drop(columns="lineage"), on=["model", *KEYS], suffixes=("_now", "_before"))
     both = both[both["model"].isin(shared)]
-    both = both.assign(difference=both["value_now"] - both["value_before"])
+    difference = both["value_now"] - both["value_before"]
+    both = both.assign(difference=difference.mask(difference.abs() <= ROUNDING, 0.0))
     rows = []
     for key, each in both.groupby(KEYS):
         try:
@@ -122,8 +198,10 @@ def _numbers(made: fits.Estimate) -> tuple[object, ...]:
     return made.estimate, made.low, made.high, made.p, None, made.n, made.lineages, made.note
 
 
-def _adjusted(changes: pd.DataFrame) -> pd.DataFrame:
-    whole = changes.astype(dict.fromkeys(("low", "high", "p", "p_adjusted"), "Float64"))
-    known = whole["p"].notna()
-    whole.loc[known, "p_adjusted"] = holm(whole.loc[known, "p"].astype(float).tolist())
+def _adjusted(changes: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
+    """The changes with p values adjusted over all that have one."""
+    p, adjusted = f"{prefix}p", f"{prefix}p_adjusted"
+    whole = changes.astype(dict.fromkeys((f"{prefix}low", f"{prefix}high", p, adjusted), "Float64"))
+    known = whole[p].notna()
+    whole.loc[known, adjusted] = holm(whole.loc[known, p].astype(float).tolist())
     return whole

@@ -1,73 +1,18 @@
-r"""Tables for LaTeX: booktabs, and longtable where a table may be longer than a page.
-
-A document that takes them in with ``\input`` needs ``\usepackage{booktabs,longtable}`` and nothing else: every sign
-that is not ASCII is written as a command, so that any engine and any encoding reads the same.
-"""
+"""The report's tables for LaTeX, and a document of them all; how a table is set is in `analysis.longtable`."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from analysis import display
 from analysis.findings import Finding
+from analysis.longtable import longtable
 
-SIGNS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"{\char34}", "`": r"{\char96}",
-    display.MINUS: r"$-$", "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}", "\N{EN DASH}": "--", "\N{NO-BREAK SPACE}": "~",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{MULTIPLICATION SIGN}": r"$\times$",
-}  # fmt: skip
-ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u030a": "r", "\u0327": "c"}
-LONGEST = 60
-"""Longer texts are cut off in a cell: a name of 300 letters would push the table off its page."""
-
-
-def escape(text: str) -> str:
-    """The text as LaTeX that prints it; a sign that LaTeX may not know is printed as its number, as in U+202E."""
-    return "".join(_sign(sign) for sign in text)
-
-
-def _sign(sign: str) -> str:
-    if sign in SIGNS:
-        return SIGNS[sign]
-    if sign.isascii() and (sign.isprintable() or sign.isspace()):
-        return " " if sign.isspace() else sign
-    parts = list(unicodedata.normalize("NFD", sign))
-    if len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in ACCENTS:
-        dotless = parts[0] in "ij" and ACCENTS[parts[1]] != "c"
-        return rf"\{ACCENTS[parts[1]]}{{{chr(92) * dotless}{parts[0]}}}"
-    return f"U+{ord(sign):04X}"
-
-
-def cell(text: str) -> str:
-    """A text as a cell, cut off where it is too long for one."""
-    return escape(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}")
-
-
-def longtable(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str, numeric: Sequence[bool]
-) -> str:
-    """A table of texts; columns of numbers are set flush right."""
-    columns = "".join("r" if number else "l" for number in numeric)
-    head = " & ".join(cell(text) for text in heads) + r" \\"
-    body = [" & ".join(cell(text) for text in row) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs,longtable}",
-            rf"\begin{{longtable}}{{@{{}}{columns}@{{}}}}",
-            rf"\caption{{{escape(caption)}}}\label{{{label}}}\\",
-            r"\toprule", head, r"\midrule", r"\endfirsthead",
-            r"\toprule", head, r"\midrule", r"\endhead",
-            r"\bottomrule", r"\endfoot",
-            *body,
-            r"\end{longtable}",
-            "",
-        ]
-    )  # fmt: skip
+LARGE = 1000
+"""Tables of more rows are named in the document but not printed."""
 
 
 def of_frame(frame: pd.DataFrame, heads: Sequence[str], facts: set[str], *, caption: str, label: str) -> str:
@@ -102,6 +47,26 @@ def _digits(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def of_changes(frame: pd.DataFrame) -> str:
+    """The findings of two studies: estimates of both, the change with its interval and adjusted p, verdicts of both."""
+    heads = ("Question", "About", "Before", "Now", "Change", "95 % interval", "p (Holm)", "Lineages", "Verdict before",
+             "Verdict now")  # fmt: skip
+    rows = [_changed(row) for row in frame.itertuples()]
+    numeric = (False, False, True, True, True, True, True, True, False, False)
+    return longtable(heads, rows, caption="Findings of two studies", label="tab:compared-findings", numeric=numeric)
+
+
+def _changed(row: Any) -> tuple[str, ...]:
+    ends = (row.estimate_before, row.estimate_now, row.change, row.change_low, row.change_high)
+    was, now, change, low, high = ("" if pd.isna(value) else display.amount(value, row.unit) for value in ends)
+    change += display.unit_name(row.unit) if change else ""
+    p = "" if pd.isna(row.change_p_adjusted) else display.p_value(row.change_p_adjusted)
+    lineages = "" if pd.isna(row.change_lineages) else str(row.change_lineages)
+    verdicts = ("" if pd.isna(each) else each or "described" for each in (row.verdict_before, row.verdict_now))
+    about = (row.question.replace("_", " "), display.words(row.subject))
+    return (*about, was, now, change, low and f"{low} to {high}", p, lineages, *verdicts)
+
+
 def of_findings(findings: Sequence[Finding]) -> str:
     """Every finding: what about, estimate, interval, adjusted p, n, lineages, verdict."""
     heads = ("Question", "About", "Estimate", "95 % interval", "p (Holm)", "n", "Lineages", "Verdict")
@@ -115,3 +80,18 @@ def of_findings(findings: Sequence[Finding]) -> str:
     ]  # fmt: skip
     numeric = (False, False, True, True, True, True, True, False)
     return longtable(heads, rows, caption="Findings", label="tab:findings", numeric=numeric)
+
+
+def document(tables: Sequence[tuple[str, int]]) -> str:
+    """A document of all tables: paths below the report without their ending, and rows; see `LARGE`."""
+    lines = [
+        r"% pdflatex report.tex, twice: longtable finds its widths on the second run.",
+        r"\documentclass[a4paper]{article}",
+        r"\usepackage[margin=2cm]{geometry}",
+        r"\usepackage{array,booktabs,longtable,pdflscape}",
+        r"\begin{document}",
+        r"\listoftables",
+        *(rf"\input{{{path}}}" if rows <= LARGE else rf"% \input{{{path}}} % {rows:,} rows" for path, rows in tables),
+        r"\end{document}",
+    ]
+    return "\n".join([*lines, ""])

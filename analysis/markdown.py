@@ -28,7 +28,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def page(
-    summary: str, ledger: Ledger, figures: Sequence[tuple[str, str, str]], tables: Sequence[tuple[str, str]]
+    summary: str,
+    ledger: Ledger,
+    figures: Sequence[tuple[str, str, str]],
+    tables: Sequence[tuple[str, str]],
+    changes: Sequence[str] = (),
 ) -> str:
     """The whole report.
 
@@ -37,12 +41,15 @@ def page(
     summary : what was studied, in sentences
     figures : file name, title and how to read it, of each that was drawn
     tables : file name and title of each that was made
+    changes : what changed against another study, in sentences, the first about all; empty where none is
     """
     parts = ["# How far can these image classifiers be trusted?", escape(summary), "## The claims"]
     rows = [(_verdict(question, ledger), claim(question), _said(question, ledger)) for question in QUESTIONS]
     parts.append(table(("Verdict", "Claim", "Evidence"), rows))
     for question in QUESTIONS:
         parts += _of_question(question, ledger)
+    if changes:
+        parts += ["## What changed", escape(changes[0]), "\n".join(f"- {escape(each)}" for each in changes[1:])]
     parts.append("## Figures")
     for name, title, reading in figures:
         parts += [f"### {escape(title)}", escape(reading), f"![{escape(title)}](figures/{name}.png)"]

@@ -158,19 +158,6 @@ def search(label: str) -> str:
     return element("p", box + element("span", "", class_="rows", role="status"), class_="screen")
 
 
-def turned(row: Any) -> tuple[str, ...]:
-    """A row of the findings of a comparison, in print."""
-    estimates = (
-        display.amount(estimate, row.unit) + (f" [{display.amount(low, row.unit)} to {display.amount(high, row.unit)}]")
-        if not pd.isna(low) else display.amount(estimate, row.unit)
-        for estimate, low, high in (
-            (row.estimate_before, row.low_before, row.high_before), (row.estimate_now, row.low_now, row.high_now)
-        )
-    )  # fmt: skip
-    verdicts = f"{row.verdict_before or 'described'} \N{RIGHTWARDS ARROW} {row.verdict_now or 'described'}"
-    return (row.question.replace("_", " "), display.words(row.subject), *estimates, verdicts)
-
-
 def changed(row: Any) -> tuple[str, ...]:
     """A row of the measurements of a comparison, in print: numbers as they are, to four digits."""
     parts = (row.metric, row.method, row.image_set, row.subset, "" if row.head == DEFAULT else row.head)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from analysis import acceptance, display
 from analysis.compare import ONLY_BEFORE, ONLY_NOW, TURNED, Comparison
 from analysis.evidence import ZERO_SHOT
-from analysis.findings import Finding, LeftOut, Verdict
+from analysis.findings import LEVEL, Finding, LeftOut, Verdict
 from analysis.results import ImageCount, Results
 
 GROUPS = {
@@ -111,10 +112,31 @@ def changes(compared: Comparison) -> str:
     outcomes = compared.findings["outcome"]
     both = int((~outcomes.isin([ONLY_NOW, ONLY_BEFORE])).sum())
     turned = int((outcomes == TURNED).sum())
-    verdicts = f"Of {display.count(both, 'finding')} of both, {turned} changed their verdict"
+    sure = int((compared.findings["change_p_adjusted"] < LEVEL).sum())
+    verdicts = f"Of {display.count(both, 'finding')} of both, {turned} changed their verdict and {sure} their estimate"
+    verdicts += " beyond chance"
     tested = int(compared.measurements["p_adjusted"].notna().sum())
     moved = f"{len(compared.changed)} of {display.count(tested, 'measurement')} with an interval changed beyond chance"
     return f"{', '.join([models, *alone])}. {verdicts}. On average over models ({compared.design}), {moved}."
+
+
+def changed(row: Any) -> str:
+    """A finding that changed, as a sentence: what it was and is, the change, and whether chance does as much."""
+    about = f"{row.question.replace('_', ' ')}: {display.words(row.subject)}"
+    was, now = (display.amount(value, row.unit) for value in (row.estimate_before, row.estimate_now))
+    moved = f"{display.amount(row.change, row.unit)}{display.unit_name(row.unit)}"
+    if pd.isna(row.change_p):
+        sure = row.change_note
+    else:
+        span = f"[{display.amount(row.change_low, row.unit)} to {display.amount(row.change_high, row.unit)}]"
+        p = display.p_value(row.change_p_adjusted)
+        sure = f"{span}, p (Holm) {p}, {'beyond' if row.change_p_adjusted < LEVEL else 'no more than'} chance"
+        sure += f", over {display.count(row.change_lineages, 'lineage')}"
+    said = f"{about}, {was} before and {now} now: {moved} {sure}".rstrip(".") + "."
+    if row.verdict_before != row.verdict_now:
+        verdicts = (row.verdict_before or "described", row.verdict_now or "described")
+        said += f" The verdict went from {verdicts[0]} to {verdicts[1]}."
+    return display.sentence_case(said)
 
 
 def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:

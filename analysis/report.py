@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import vl_convert
 
 from analysis import cards, exports, findings, latex, markdown, points, prose, sections
@@ -49,7 +50,8 @@ def write(
     say("Drawing the figures ...")
     specs = _figures(results, out / "figures")
     _put(out / "index.html", _page(results, ledger, specs, tables, compared))
-    _put(out / "report.md", _markdown(results, ledger, specs, tables))
+    _put(out / "report.md", _markdown(results, ledger, specs, tables, compared))
+    _put(out / "report.tex", _document(out))
     _put(out / "cite.bib", bibtex())
     _put(out / NAME, manifest(results, out, before))
     return out / "index.html"
@@ -61,14 +63,22 @@ def _put(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def _document(out: Path) -> str:
+    written = [out / "findings.parquet", *sorted((out / "tables").glob("*.parquet"))]
+    paths = [path.relative_to(out).with_suffix("").as_posix() for path in written]
+    return latex.document([(name, pq.read_metadata(path).num_rows) for name, path in zip(paths, written, strict=True)])
+
+
 def _compare(results: Results, before: Results | None, ledger: Ledger, folder: Path) -> Comparison | None:
     for name in COMPARED:
         exports.clear(folder, name, exports.TABLES)
     if before is None:
         return None
     made = compare(results, before, (ledger, ask(before)))
-    for name, frame in zip(COMPARED, (made.findings, made.measurements), strict=True):
-        exports.table(frame, latex.plain_frame(frame, caption=heading(name), label=f"tab:{name}"), folder, name)
+    first, second = COMPARED
+    exports.table(made.findings, latex.of_changes(made.findings), folder, first)
+    tex = latex.plain_frame(made.measurements, caption="Measurements of two studies", label=f"tab:{second}")
+    exports.table(made.measurements, tex, folder, second)
     return made
 
 
@@ -115,10 +125,17 @@ def _json(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def _markdown(results: Results, ledger: Ledger, names: Collection[str], tables: dict[str, pd.DataFrame]) -> str:
+def _markdown(
+    results: Results,
+    ledger: Ledger,
+    names: Collection[str],
+    tables: dict[str, pd.DataFrame],
+    compared: Comparison | None,
+) -> str:
     drawn = [(each.name, each.title, each.reading) for each in FIGURES if each.name in names]
     made = [(each.name, each.title) for each in TABLES if each.name in tables]
-    return markdown.page(prose.summary(results, image_counts(results)), ledger, drawn, made)
+    changes = [] if compared is None else [prose.changes(compared), *map(prose.changed, compared.told.itertuples())]
+    return markdown.page(prose.summary(results, image_counts(results)), ledger, drawn, made, changes)
 
 
 def _page(

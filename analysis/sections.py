@@ -13,7 +13,7 @@ import vl_convert
 from analysis import display, page, prose
 from analysis.acceptance import DIFFERS
 from analysis.charts import FIGURES, Figure
-from analysis.compare import TURNED, Comparison
+from analysis.compare import Comparison
 from analysis.fits import SEED
 from analysis.ledger import Ledger
 from analysis.manifest import LIBRARIES, VEGA_LITE, made
@@ -27,8 +27,10 @@ MOST = 40
 CHANGES = (
     "Change is now minus before. A measurement is averaged over models: over the same models in both studies where "
     "they share any, and then the interval is that of the differences within models; else over different models. "
-    "Intervals are over lineages, and p is adjusted by Holm over every measurement. For a finding, both intervals are "
-    "shown; they share data where the studies share models, so that two which overlap may still differ."
+    "Intervals are over lineages, and p is adjusted by Holm over every measurement. A finding is computed again in "
+    "both studies without each lineage, and its change has the jackknife of that difference; where the studies share "
+    "no lineage, their variances add (Welch). Its p is adjusted by Holm over every finding of both. Where a verdict "
+    "changed and the estimate did so by no more than chance, the change of the verdict says little."
 )
 
 
@@ -130,11 +132,8 @@ def changes(compared: Comparison) -> str:
         page.element("p", escape(prose.changes(compared))),
         page.element("p", escape(CHANGES), class_="note"),
     ]
-    turned = compared.findings[compared.findings["outcome"] == TURNED]
-    if not turned.empty:
-        parts.append(
-            page.plain(("Question", "About", "Before", "Now", "Verdict"), map(page.turned, turned.itertuples()))
-        )
+    told = "".join(page.element("li", escape(prose.changed(row))) for row in compared.told.head(MOST).itertuples())
+    parts += [page.element("ul", told, class_="plain")] if told else []
     changed = compared.changed.head(MOST)
     if not changed.empty:
         numbers = ("Measurement", "Before", "Now", "Change", "95 % interval", "p (Holm)", "n", "Lineages")

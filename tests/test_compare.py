@@ -13,7 +13,7 @@ from simulated import simulate
 from statsmodels.stats.weightstats import DescrStatsW
 from test_report import Text
 
-from analysis import prose
+from analysis import display, markdown, prose
 from analysis.__main__ import main
 from analysis.compare import MOVED, SAME, Comparison, compare
 from analysis.ledger import ask
@@ -25,14 +25,20 @@ from studies.measurements import Measurement, write
 CHANGE = -0.04
 
 
-def shifted(folder: Path, *, change: float, spread: float = 0.0, seed: int = 1) -> Path:
-    """The simulated results again, with AUROC of the first out set moved by `change`, more or less for each model."""
+def shifted(folder: Path, *, change: float, spread: float = 0.0, seed: int = 1, of: str = "") -> Path:
+    """The simulated results again, with AUROC of the first out set moved by `change`, more or less for each model.
+
+    Only models whose name ends as `of` says are moved.
+    """
     simulate(folder, lineages=4)
     store, rng = Folder.of(folder), np.random.default_rng(seed)
     rows = [Measurement(**row) for row in (store / "measurements").read("ood.parquet").to_pylist()]
     noise = {model: spread * rng.normal() for model in sorted({row.model for row in rows})}
     moved = (
-        replace(row, value=row.value + change + noise[row.model]) if row.image_set == "letters" else row for row in rows
+        replace(row, value=row.value + change + noise[row.model])
+        if row.image_set == "letters" and row.model.endswith(of)
+        else row
+        for row in rows
     )
     write(store, "ood", moved, {})
     return folder
@@ -56,6 +62,9 @@ def test_a_study_does_not_differ_from_itself(tmp_path: Path) -> None:
     assert compared.design == "paired by model"
     assert (compared.only_now, compared.only_before) == ((), ())
     assert set(compared.findings["outcome"]) == {SAME}
+    assert (compared.findings["change"] == 0).all()
+    assert set(compared.findings["change_p_adjusted"].dropna()) == {1.0}
+    assert compared.told.empty
     assert (compared.measurements["change"] == 0).all()
     assert compared.changed.empty
 
@@ -73,6 +82,32 @@ def test_a_planted_change_is_found_and_nothing_else(tmp_path: Path) -> None:
     letters = compared.findings["subject"].str.contains("letters")
     assert set(compared.findings.loc[~letters, "outcome"]) == {SAME}
     assert MOVED in set(compared.findings.loc[letters, "outcome"])
+
+
+def test_a_finding_that_changed_is_told_with_its_interval(tmp_path: Path) -> None:
+    simulate(tmp_path / "before", lineages=4)
+    now = shifted(tmp_path / "now", change=-0.1, spread=0.01, of="_intermediate")
+    compared, _ = held(now, tmp_path / "before")
+    row = next(
+        each
+        for each in compared.told.itertuples()
+        if each.question == "fine_tuning_routes" and "letters" in each.subject
+    )
+    assert row.change_low < -0.1 < row.change_high < 0
+    assert row.change_p_adjusted < 0.05
+    assert row.change_method.startswith("jackknife of the difference over lineages, t with ")
+    beyond = compared.told["change_p_adjusted"] < 0.05  # others' verdicts turn with that of their claim
+    assert compared.told.loc[beyond, "subject"].str.contains("letters").all()
+    assert (compared.told.loc[~beyond, "change"] == 0).all()
+    assert main(["--results", str(now), "--compare", str(tmp_path / "before"), "--out", str(tmp_path / "out")]) == 0
+    said = prose.changed(row)
+    assert f"{display.amount(row.change, 'fraction')} points [" in said
+    assert "beyond chance, over " in said
+    assert said in "".join(Text((tmp_path / "out" / "index.html").read_text()).text)
+    assert f"- {markdown.escape(said)}\n" in (tmp_path / "out" / "report.md").read_text()
+    table = pd.read_parquet(tmp_path / "out" / "tables" / "compared-findings.parquet")
+    stored = table[(table["question"] == row.question) & (table["subject"] == row.subject)].iloc[0]
+    assert (stored["change"], stored["change_low"]) == (row.change, row.change_low)
 
 
 def test_the_interval_of_pairs_is_that_of_statsmodels(tmp_path: Path) -> None:

@@ -12,20 +12,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import vl_convert
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from simulated import simulate
 from test_report import HOSTILE, hostile_results
 
-from analysis import latex, markdown, pdf
+from analysis import latex, longtable, markdown, pdf
 from analysis.__main__ import main
+from analysis.questions import QUESTIONS
 
 PDFLATEX = shutil.which("pdflatex")
-DOCUMENT = r"""\documentclass{article}
-\usepackage[paperwidth=80cm,paperheight=30cm,margin=1cm]{geometry}
-\usepackage{booktabs,longtable}
-\begin{document}
-%s
-\end{document}
-"""
+NAMES = [
+    HOSTILE, "a_b & 50 % of $x$ {#1} \\end{longtable} ^~ \\\\ \\input{x} ^^41", "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 80,
+    "\N{HEBREW LETTER ALEF}\N{RIGHT-TO-LEFT OVERRIDE}\N{ARABIC LETTER BEH}", "\N{GRINNING FACE} \N{WAVING BLACK FLAG}",
+    "x" * 300, "[x]", "*", "- ",
+    "na\u00efve \u0141\u00f3d\u017a \u00df", "", "vit_base_patch16_clip_224.laion2b_ft_in12k",
+    "'\"`<<>>--- ?` !`", "\x00\x07\n\r\t", "\N{COMBINING ACUTE ACCENT}e\N{COMBINING ACUTE ACCENT}\N{ZERO WIDTH SPACE}",
+]  # fmt: skip
 TWO_FONTS = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><g opacity="0.4"><circle cx="9" cy="9" r="5"/></g>'
     '<g opacity="0.6"><circle cx="40" cy="9" r="5"/></g><g opacity="0.7"><circle cx="60" cy="9" r="5"/></g>'
@@ -54,30 +57,57 @@ def test_csv_and_parquet_hold_the_same(report: Path) -> None:
 
 
 def test_latex_prints_each_row_and_nothing_but_ascii(report: Path) -> None:
-    for path in report.rglob("*.tex"):
+    for path in (report / "findings.tex", *(report / "tables").glob("*.tex")):
         text = path.read_bytes().decode("ascii")
-        rows = text.split(r"\endfoot")[1].split(r"\end{longtable}")[0].strip().splitlines()
         table = pd.read_csv(path.with_suffix(".csv"))
-        assert len(rows) == len(table), path
-        columns = re.findall(r"\{@\{\}([lr]+)@\{\}\}", text)[0]
-        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(columns)}, path
-    shown = (report / "tables" / "ood.tex").read_text()
+        parts = re.findall(r"\\endfoot\n(.*?)\n\\end\{longtable\}", text, re.DOTALL)
+        kinds = re.findall(r"\\begin\{longtable\}\{@\{\}(.*)@\{\}\}", text)
+        assert len(parts) == len(kinds) == text.count(r"\caption") > 0, path
+        assert text.count(r"\label{") == 1, path
+        for part, columns in zip(parts, kinds, strict=True):
+            rows = part.splitlines()
+            assert len(rows) == len(table), path
+            assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {columns.count("p{")}, path
+    shown = (report / "tables" / "ood.tex").read_text().replace(r"\allowbreak{}", "")
     assert r"\textless{}script\textgreater{}alert(1)" in shown
     models = pd.read_csv(report / "tables" / "ood.csv")
     value = models.loc[models["model"].str.startswith("vit1s.SRC-large"), "letters"].iloc[0]
     assert re.search(rf"vit1s\.SRC-large & .*& {100 * value:.1f} ", shown)
 
 
+def test_the_document_takes_in_every_table_but_very_long_ones(report: Path) -> None:
+    text = (report / "report.tex").read_text()
+    taken = set(re.findall(r"^\\input\{(.*)\}$", text, re.MULTILINE))
+    named = set(re.findall(r"^% \\input\{(.*?)\}", text, re.MULTILINE))
+    written = {path.relative_to(report).with_suffix("").as_posix() for path in report.rglob("*.csv")}
+    assert taken | named == written
+    rows = {name: len(pd.read_csv(report / f"{name}.csv")) for name in written}
+    assert {name for name in written if rows[name] > latex.LARGE} == named
+
+
+def test_tables_too_wide_for_a_page_come_in_parts_with_their_first_column() -> None:
+    heads = ["model", *(f"column number {place}" for place in range(40))]
+    rows = [["some-model", *(f"{place}.5" for place in range(40))]] * 3
+    made = longtable.longtable(heads, rows, caption="Wide", label="tab:wide", numeric=[False] + [True] * 40)
+    assert r"\begin{landscape}" in made
+    assert (made.count("some-"), made.count("number 7 ")) == (9, 2), (
+        "three parts of three rows; a head for the first page and one for the others"
+    )
+    narrow = longtable.longtable(heads[:4], [row[:4] for row in rows], caption="", label="l", numeric=[False] * 4)
+    assert "landscape}" not in narrow
+
+
 def test_signs_that_latex_would_act_on_are_printed() -> None:
-    assert latex.escape(r"a_b & 50 % of $x$ {#1} \end ^~") == (
-        r"a\_b \& 50 \% of \$x\$ \{\#1\} \textbackslash{}end \textasciicircum{}\textasciitilde{}"
+    assert longtable.escape(r"a_b & 50 % of $x$ {#1} \end ^~") == (
+        r"a\_b \& 50 \% of {\char36}x{\char36} \{\#1\} \textbackslash{}end \textasciicircum{}\textasciitilde{}"
     )
     assert (
-        latex.escape("\N{MINUS SIGN}4.0 caf\u00e9 na\u00efve \u202e\u4e2d")
+        longtable.escape("\N{MINUS SIGN}4.0 caf\u00e9 na\u00efve \u202e\u4e2d")
         == r"$-$4.0 caf\'{e} na\"{\i}ve U+202EU+4E2D"
     )
-    assert latex.escape("one\ntwo\x00") == "one twoU+0000"
-    assert len(latex.cell("x" * 300)) < 80
+    assert longtable.escape("one\ntwo\x00") == "one twoU+0000"
+    assert longtable.cell("x" * 300).replace(r"\allowbreak{}", "") == "x" * 59 + r"\ldots{}"
+    assert longtable.cell("\u4e2d" * 300).count("U+4E2D") == 9
 
 
 def test_markdown_shows_hostile_names_and_does_nothing_else(report: Path) -> None:
@@ -90,12 +120,42 @@ def test_markdown_shows_hostile_names_and_does_nothing_else(report: Path) -> Non
         assert (report / name).exists(), name
 
 
-def test_every_table_of_markdown_has_as_many_cells_in_every_row(report: Path) -> None:
-    blocks = re.findall(r"(?:^\|.*\|\n)+", (report / "report.md").read_text(), re.MULTILINE)
-    assert len(blocks) > 10
-    for block in blocks:
-        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
-        assert len(cells) == 1, block
+def test_another_parser_reads_every_table_of_markdown(report: Path) -> None:
+    tokens = MarkdownIt("commonmark").enable("table").parse((report / "report.md").read_text())
+    kinds = [token.type for token in tokens]
+    inside = [child for token in tokens for child in token.children or ()]
+    assert not {"html_block", "code_block", "fence"} & set(kinds)
+    assert {child.type for child in inside} <= {"text", "image", "link_open", "link_close", "text_special"}
+    tables = _tables(tokens)
+    assert {len(row) for row in tables[0]} == {3}
+    assert len(tables[0]) == 1 + len(QUESTIONS)
+    assert {len(row) for table in tables[1:] for row in table} == {7}
+    assert sum(len(table) - 1 for table in tables[1:]) == len(pd.read_csv(report / "findings.csv"))
+    assert len(tables) == kinds.count("table_open")
+    for child in inside:
+        if child.type in ("link_open", "image"):
+            assert (report / str(child.attrs.get("href") or child.attrs["src"])).is_file(), child.attrs
+
+
+def _tables(tokens: list[Token]) -> list[list[list[str]]]:
+    """The texts of every table: rows of cells, the head first."""
+    tables: list[list[list[str]]] = []
+    for place, token in enumerate(tokens):
+        if token.type == "table_open":
+            tables.append([])
+        elif token.type == "tr_open":
+            tables[-1].append([])
+        elif tokens[place - 1].type in ("th_open", "td_open"):
+            tables[-1][-1].append("".join(child.content for child in token.children or ()))
+    return tables
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_parser_reads_a_hostile_name_as_it_is(name: str) -> None:
+    text = markdown.table(("About", "Model"), [("a", name), (name, "b")])
+    ((_, *rows),) = _tables(MarkdownIt("commonmark").enable("table").parse(text))
+    shown = " ".join(name.replace("\x00", "\N{REPLACEMENT CHARACTER}").split())
+    assert rows == [["a", shown], [shown, "b"]]
 
 
 def test_a_pdf_shows_the_same_in_the_same_bytes() -> None:
@@ -148,12 +208,21 @@ def test_the_bibliography_names_the_commit(report: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 @pytest.mark.skipif(PDFLATEX is None, reason="no pdflatex on this computer; Debian's package is 'texlive-latex-extra'")
-def test_latex_compiles(report: Path, tmp_path: Path) -> None:
-    tables = sorted(report.rglob("*.tex"))
+def test_latex_compiles_and_nothing_stands_over_the_edge(report: Path, tmp_path: Path) -> None:
     assert HOSTILE[:8] in (report / "tables" / "models.csv").read_text()
-    (tmp_path / "all.tex").write_text(DOCUMENT % "\n".join(path.read_text() for path in tables))
-    command = [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    shutil.copytree(report, tmp_path, dirs_exist_ok=True)
+    rows = [[name, f"-{place}.25", name] for place, name in enumerate(NAMES)] * 15
+    made = longtable.longtable(NAMES[:3], rows, caption=NAMES[1], label="tab:hostile", numeric=(False, True, False))
+    (tmp_path / "tables" / "hostile.tex").write_text(made, encoding="ascii")
+    written = [path.relative_to(report).with_suffix("").as_posix() for path in report.rglob("*.csv")]
+    (tmp_path / "report.tex").write_text(latex.document([(name, 1) for name in [*written, "tables/hostile"]]))
     for _ in range(2):  # longtable finds its widths on the second run
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        command = [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "all.pdf").stat().st_size > 10_000
+    log = (tmp_path / "report.log").read_text(errors="replace")
+    for complaint in ("Overfull", "undefined", "multiply", "Missing character"):
+        assert complaint not in log, log[log.index(complaint) - 200 :][:600]
+    pages = re.search(r"report\.pdf \((\d+) pages", log)
+    assert pages is not None
+    assert int(pages[1]) > 10

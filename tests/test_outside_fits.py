@@ -1,7 +1,7 @@
 """Fits against other people's numbers: published worked examples, R's printed output, scipy and statsmodels.
 
-R's numbers are as printed in the manuals and papers named beside them; the data are theirs. `outside_fits.R` computes
-them again.
+R's numbers here are as printed in the manuals and papers named beside them; the data are theirs. What R itself says to
+every kind of fit is in `test_against_r.py`.
 """
 
 from __future__ import annotations

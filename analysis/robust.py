@@ -62,7 +62,8 @@ class Residuals:
     def alike(self, other: Residuals) -> npt.NDArray[np.bool_]:
         """In which draws the same residuals are cut on the same sides, and the same are in the middle (draws,)."""
         same = (self.cut == other.cut).all(axis=1) & (self.middle == other.middle).all(axis=1)
-        return same & (self.reach > 1e-15)[:, 0]
+        alike: npt.NDArray[np.bool_] = same & (self.reach > 1e-15)[:, 0]
+        return alike
 
 
 def huber_line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ study: $(READY)  ## the whole study in miniature, and its report
 	@$(BIN)/python -m analysis --results results --out report
 
 test: lint  ## every check but the slow ones, two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

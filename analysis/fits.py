@@ -1,7 +1,8 @@
 """Correlations, lines and contrasts across models, with intervals that cluster on lineage.
 
-Every function takes a frame of one row per model (columns of numbers, and ``lineage``) and gives an `Estimate`; how its
-interval is made is left to `analysis.intervals`, and what it answers to `analysis.questions`.
+Every function takes a frame of one row per model (columns of numbers, and ``lineage``) and gives an `Estimate` over the
+models that have all of its columns; how its interval is made is left to `analysis.intervals`, and what it answers to
+`analysis.questions`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, clustered, column, need_spread, too_few
-from analysis.resampling import Floats, Ints, bootstrap, huber_line, kendall, lineage_codes, pearson, spearman
+from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, clustered, column, known, need_spread, too_few
+from analysis.resampling import Floats, Ints, bootstrap, kendall, lineage_codes, pearson, spearman
 from analysis.resampling import slope as weighted_slope
+from analysis.robust import huber_line
 
 __all__ = [
     "AXES", "FROM_AXIS", "SEED", "Estimate", "TooLittle", "benjamini_hochberg", "contrast", "correlation", "fisher",
@@ -28,9 +30,19 @@ KINDS = {"pearson": pearson, "spearman": spearman, "kendall": kendall}
 
 
 def on_axis(frame: pd.DataFrame, columns: Sequence[str], axis: str) -> pd.DataFrame:
-    """The frame with these columns on another axis; rows with a 0 or a 1 in them are left out of logit and probit."""
+    """The models that have all of these columns, with these on another axis.
+
+    Models with a 0 or a 1 in them are left out of logit and probit. A number beyond that is no share, and is refused.
+    """
+    frame = known(frame, *columns)
     if axis == "fraction":
         return frame
+    for name in columns:
+        if len(frame) and not frame[name].between(0, 1).all():
+            far = frame.loc[~frame[name].between(0, 1), name].iloc[0]
+            raise ValueError(
+                f"'{name}' is {far:g} somewhere, and a {axis} takes shares from 0 to 1: divide percent by 100."
+            )
     inside = ((frame[list(columns)] > 0) & (frame[list(columns)] < 1)).all(axis=1)
     return frame[inside].assign(**{name: AXES[axis](frame.loc[inside, name].to_numpy(dtype=float)) for name in columns})
 
@@ -58,6 +70,7 @@ def correlation(
         raise ValueError(f"No correlation '{kind}'. Take one of: {', '.join(KINDS)}.")
     if kind != "pearson" and within is not None:
         raise ValueError(f"{kind.capitalize()} within groups is not defined here; take Pearson.")
+    frame = known(frame, x, y, within)
     if within is not None:
         frame = frame[frame.groupby(within)[x].transform("size") > 1]
     need_spread(column(frame, x), 3)
@@ -80,7 +93,7 @@ def correlation(
 def huber_slope(frame: pd.DataFrame, x: str, y: str, *, axis: str = "fraction", seed: int = SEED) -> Estimate:
     """Slope of the robust line of y on x (y's unit per unit of x), with a bootstrap over lineages.
 
-    Huber's weights at 1.345 times the scale, as in `analysis.resampling.huber_line`.
+    Huber's weights at 1.345 times the scale, as in `analysis.robust.huber_line`.
     """
     frame = on_axis(frame, (x, y), axis)
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
@@ -100,7 +113,7 @@ def slope(
 
     At equal `given`, a column, where one is named.
     """
-    frame = on_axis(frame, (x, y), axis)
+    frame = on_axis(known(frame, within, given), (x, y), axis)
     a, b = column(frame, x), column(frame, y)
     need_spread(a, 3)
     groups = None if within is None else pd.factorize(frame[within])[0].astype(np.int64)
@@ -111,7 +124,7 @@ def slope(
 
 def slope_difference(frame: pd.DataFrame, x: str, y: str, *, by: str, first: str, second: str) -> Estimate:
     """Slope in the `first` group minus slope in the `second`, in one model with a line for each (ANCOVA)."""
-    frame = frame[frame[by].isin([first, second])]
+    frame = known(frame[frame[by].isin([first, second])], x, y)
     of_first = (frame[by] == first).to_numpy()
     a, b = column(frame, x), column(frame, y)
     for member in (of_first, ~of_first):
@@ -123,6 +136,7 @@ def slope_difference(frame: pd.DataFrame, x: str, y: str, *, by: str, first: str
 
 def pooled_minus_within(frame: pd.DataFrame, x: str, y: str, *, groups: str, seed: int = SEED) -> Estimate:
     """Slope of y on x through all models minus the common slope within groups, with a bootstrap over lineages."""
+    frame = known(frame, x, y, groups)
     frame = frame[frame.groupby(groups)[x].transform("size") > 1]
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     need_spread(a, 3)
@@ -139,7 +153,8 @@ def pooled_minus_within(frame: pd.DataFrame, x: str, y: str, *, groups: str, see
 
 def contrast(frame: pd.DataFrame, y: str, is_first: pd.Series, *, given: str | None = None) -> Estimate:
     """Mean of y over the models of `is_first` minus that over the others, in y's unit; at equal `given` where named."""
-    first = is_first.to_numpy(dtype=bool)
+    frame = known(frame, y, given)
+    first = is_first[frame.index].to_numpy(dtype=bool)
     if min(first.sum(), (~first).sum()) < 2:
         raise TooLittle(f"A contrast needs two models on each side; there are {first.sum()} and {(~first).sum()}.")
     columns = [first, np.ones(len(first))] + ([] if given is None else [column(frame, given)])
@@ -150,6 +165,7 @@ def contrast(frame: pd.DataFrame, y: str, is_first: pd.Series, *, given: str | N
 
 def mean(frame: pd.DataFrame, name: str, *, formula: str) -> Estimate:
     """Mean of a column, as of differences within pairs, in its unit."""
+    frame = known(frame, name)
     values = column(frame, name)
     if len(values) < 2:
         raise TooLittle(f"A mean with an interval needs two pairs or models; there is {len(values)}.")

@@ -71,6 +71,11 @@ def column(frame: pd.DataFrame, name: str) -> Floats:
     return frame[name].to_numpy(dtype=float)
 
 
+def known(frame: pd.DataFrame, *columns: str | None) -> pd.DataFrame:
+    """The models of which none of these columns is missing; None names no column."""
+    return frame.dropna(subset=[name for name in columns if name is not None])
+
+
 def need_spread(values: Floats, least: int) -> None:
     """`TooLittle` where there are fewer than `least` values, or they are all the same."""
     if len(values) < least or float(np.ptp(values)) == 0:

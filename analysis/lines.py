@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from analysis.fits import AXES, FROM_AXIS, on_axis
-from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, column, need_spread
-from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, huber_line, jackknife, lineage_codes
+from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, column, known, need_spread
+from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, jackknife, lineage_codes
+from analysis.robust import huber_line
 
 
 def effective_robustness(
@@ -41,7 +42,7 @@ def effective_robustness(
     def statistic(weights: Floats) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
             different, which = np.unique(weights[:, line], axis=0, return_inverse=True)
-            slopes, intercepts = (each[which] for each in huber_line(a[line], b[line], different, tolerance=1e-7))
+            slopes, intercepts = (each[which] for each in huber_line(a[line], b[line], different))
             above = back(b) - back(slopes[:, None] * a + intercepts[:, None])
             share = weights * inside
             mean_above: Floats = (above * share).sum(axis=1) / share.sum(axis=1)
@@ -62,6 +63,7 @@ def residuals(frame: pd.DataFrame, x: str, y: str, *, baseline: pd.Series, axis:
 
 def band(frame: pd.DataFrame, x: str, y: str, at: Floats) -> pd.DataFrame:
     """The least-squares line of y on x at the places `at`, with a 95 % band over lineages where lineages allow one."""
+    frame = known(frame, x, y)
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     need_spread(a, 3)
     places = np.column_stack([np.ones(len(at)), at])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from analysis.intervals import Estimate, column, need_spread, too_few, two_sided
+from analysis.intervals import Estimate, column, known, need_spread, too_few, two_sided
 from analysis.resampling import MIN_LINEAGES, Floats, Ints, lineage_codes
 
 
@@ -60,6 +60,7 @@ def mixed_slope(frame: pd.DataFrame, x: str, y: str) -> Estimate:
     Student's t has lineages - 1 degrees of freedom. The note says which share of the variance around the line the
     lineages hold.
     """
+    frame = known(frame, x, y)
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     need_spread(a, 3)
     lineages, formula = len(np.unique(codes)), f"{y} ~ {x} + (1 | lineage)"

@@ -22,10 +22,10 @@ Statistic = Callable[[Floats], Floats]
 
 DRAWS = 4000
 MIN_LINEAGES = 3
+UNSURE = 1e-5
+"""Smallest eigenvalue, of 1, at which sums of products determine coefficients to ten digits."""
 MIN_DRAWN = 6
 """With fewer lineages in all, 95 % intervals of the bootstrap cover as little as 75 %; the jackknife's do not."""
-HUBER = 1.345
-MAD_TO_SD = 0.6744897501960817
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Jackknife:
 
 def lineage_codes(frame: pd.DataFrame) -> Ints:
     """Number of the lineage of each row, from 0. Every model occurs once and belongs to exactly one lineage."""
+    if "lineage" not in frame:
+        raise ValueError(
+            "No column 'lineage', which says which models are not independent of each other. Where all are, let each "
+            "be its own: frame.assign(lineage=frame.index.astype(str))"
+        )
     if frame.index.has_duplicates:
         raise ValueError(
             f"Model '{frame.index[frame.index.duplicated()][0]}' occurs twice: models must nest in lineages."
@@ -111,13 +116,35 @@ def jackknife(design: Floats, y: Floats, codes: Ints) -> Jackknife:
     more usual sandwich (CV1) are too narrow.
     """
     whole = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
-    lineages = np.unique(codes)
-    without: Floats = np.array(
-        [np.linalg.lstsq(design[codes != code], y[codes != code], rcond=None)[0] for code in lineages], dtype=float
-    )
+    without = _without(design, y, codes)
     away = without - whole
-    covariance: Floats = (len(lineages) - 1) / len(lineages) * away.T @ away
+    covariance: Floats = (len(without) - 1) / len(without) * away.T @ away
     return Jackknife(whole, covariance, without)
+
+
+def _without(design: Floats, y: Floats, codes: Ints) -> Floats:
+    """Coefficients without each lineage (l, k), from sums of products over an orthonormal basis of the design.
+
+    Where these leave a coefficient nearly undetermined, as without the only lineage of a group, by a fit of their own.
+    """
+    lineages, member = np.unique(codes, return_inverse=True)
+    basis, upper = np.linalg.qr(design)
+    order = np.argsort(member, kind="stable")
+    starts = np.searchsorted(member[order], np.arange(len(lineages)))
+    products, sides = basis[:, :, None] * basis[:, None, :], basis * y[:, None]
+    inner = np.eye(basis.shape[1]) - np.add.reduceat(products[order], starts, axis=0)
+    right = sides.sum(axis=0) - np.add.reduceat(sides[order], starts, axis=0)
+    steep = np.abs(np.diag(upper))
+    sure = np.linalg.eigvalsh(inner)[:, 0] > UNSURE
+    if len(design) < design.shape[1] or steep.min() < UNSURE * steep.max():
+        sure[:] = False
+    without = np.empty((len(lineages), design.shape[1]))
+    if sure.any():
+        without[sure] = np.linalg.solve(upper, np.linalg.solve(inner[sure], right[sure, :, None])[:, :, 0].T).T
+    for place in np.flatnonzero(~sure):
+        rows = member != place
+        without[place] = np.linalg.lstsq(design[rows], y[rows], rcond=None)[0]
+    return without
 
 
 def satterthwaite(design: Floats, codes: Ints) -> float:
@@ -196,36 +223,3 @@ def kendall(x: Floats, y: Floats, weights: Floats) -> Floats:
         return total
 
     return np.clip(_ratio(pairs(up * right), np.sqrt(pairs(up**2) * pairs(right**2))), -1, 1)
-
-
-def _median(values: Floats, weights: Floats) -> Floats:
-    order = np.argsort(values, axis=1)
-    reached = np.take_along_axis(weights, order, axis=1).cumsum(axis=1)
-    last = reached[:, -1:] - 1
-    at = [(reached > np.floor(rank)).argmax(axis=1) for rank in (last / 2, np.ceil(last / 2))]
-    middle = [np.take_along_axis(values, np.take_along_axis(order, place[:, None], axis=1), axis=1) for place in at]
-    median: Floats = (middle[0] + middle[1]) / 2
-    return median
-
-
-def huber_line(
-    x: Floats, y: Floats, weights: Floats, *, steps: int = 200, tolerance: float = 1e-9
-) -> tuple[Floats, Floats]:
-    """Slope and intercept (draws,) of the robust line of each draw.
-
-    Huber's weights at 1.345 times the scale, which is the median absolute residual over 0.6745 and is estimated anew at
-    each step (Huber 1981, section 7.8; the rule of R's ``MASS::rlm``).
-    """
-    now = weights.copy()
-    line = np.zeros((2, len(weights)))
-    for _ in range(steps):
-        before = line
-        slopes = slope(x, y, now)
-        line = np.stack([slopes, ((now * y).sum(axis=1) - slopes * (now @ x)) / now.sum(axis=1)])
-        size = np.abs(y - line[0][:, None] * x - line[1][:, None])
-        reach = HUBER * _median(size, weights) / MAD_TO_SD
-        now = weights * np.minimum(1, reach / np.maximum(size, 1e-300))
-        now = np.where(reach <= 1e-15, weights, now)
-        if np.nanmax(np.abs(line - before), initial=0) < tolerance:
-            break
-    return line[0], line[1]

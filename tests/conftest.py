@@ -26,6 +26,20 @@ signal.signal(
 )  # pytest-xdist's workers ignore it, and so would what they start
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+LONGEST = (
+    "test_grid_exact", "test_ray_job", "test_command_line", "test_failing_store", "test_broken_images", "test_chaos",
+    "test_object_store", "test_miniature_study", "test_cluster", "test_grid", "test_end_to_end", "test_scale",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first: begun last, one of them would keep a single core busy at the end.
+
+    It takes ``--no-loadscope-reorder``: pytest-xdist by itself begins with the files of most tests.
+    """
+    place = {f"{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
 
 @pytest.fixture(scope="module")
 def ray_session() -> Iterator[None]:

@@ -16,7 +16,8 @@ from analysis import fits, lines
 from analysis.explore import correlate, regress
 from analysis.findings import Finding, decide, judge
 from analysis.fits import TooLittle
-from analysis.resampling import bootstrap, draw, huber_line, kendall, lineage_codes, pearson, slope, spearman
+from analysis.resampling import bootstrap, draw, jackknife, kendall, lineage_codes, pearson, slope, spearman
+from analysis.robust import huber_line
 
 REFERENCE = Path(os.environ.get("REFERENCE_DATA", Path(__file__).parents[2] / "shared/reference/data"))
 EXACT = 1e-8
@@ -281,3 +282,20 @@ def test_correlate_has_a_row_for_all_and_one_per_group() -> None:
     assert table.loc["a", "pearson"] == pytest.approx(stats.pearsonr(members["x"], members["y"])[0], abs=1e-12)
     assert table.loc["a", "spearman"] == pytest.approx(stats.spearmanr(members["x"], members["y"])[0], abs=1e-12)
     assert table.loc["a", "lineages"] == 5
+
+
+@pytest.mark.parametrize("columns", ["line", "groups", "one lineage's own group"])
+def test_leaving_lineages_out_at_once_is_fitting_anew_without_each(columns: str) -> None:
+    frame = grid(11, lineages=12)
+    x, codes = frame["x"].to_numpy(), lineage_codes(frame)
+    more = {
+        "line": np.ones((len(x), 1)),
+        "groups": np.eye(4)[codes // 3],
+        "one lineage's own group": np.column_stack([np.ones(len(x)), codes == 5]),
+    }
+    design = np.column_stack([x, more[columns]])
+    made = jackknife(design, frame["y"].to_numpy(), codes)
+    for code in range(12):
+        kept = codes != code
+        theirs = np.linalg.lstsq(design[kept], frame["y"].to_numpy()[kept], rcond=None)[0]
+        assert made.without[code] == pytest.approx(theirs, abs=1e-11)

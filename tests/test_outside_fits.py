@@ -20,7 +20,8 @@ from analysis import cautions, equivalence, fits, paired
 from analysis.errors_in_variables import corrected_slope, over, york, york_slope
 from analysis.intervals import Estimate, TooLittle
 from analysis.mixed import mixed_slope, random_intercept
-from analysis.resampling import huber_line, kendall, pearson, slope
+from analysis.resampling import kendall, pearson, slope
+from analysis.robust import huber_line
 
 PHONES = [4.4, 4.7, 4.7, 5.9, 6.6, 7.3, 8.1, 8.8, 10.6, 12.0, 13.5, 14.9, 16.1, 21.2, 119, 124, 142, 159, 182, 212, 43,
           24, 27, 29]  # fmt: skip

@@ -83,6 +83,7 @@ def test_the_folder_has_a_page_findings_tables_and_figures(folder: Path) -> None
 
 def test_the_page_shows_the_planted_slopes_as_the_findings_have_them(folder: Path) -> None:
     findings = pd.read_csv(folder / "findings.csv")
+    findings = findings[findings["way"].isna()]
     html = (folder / "index.html").read_text()
     for source, planted in SLOPES.items():
         rows = findings[(findings["subject"] == f"{source}, letters") & (findings["unit"] == "slope")]

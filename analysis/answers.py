@@ -139,8 +139,9 @@ def ece_contrast(results: Results, clean: str, column: str, group: str) -> fits.
 
 
 def _with_clean(results: Results, clean: str) -> pd.DataFrame:
-    top1 = results.picked(evidence.clean_top1(clean))["value"].rename("clean")
-    return evidence.calibration_frame(results, clean).join(top1, how="inner")
+    top1 = results.picked(evidence.clean_top1(clean))[["value", "std_error"]]
+    names = {"value": "clean", "std_error": "clean_std_error"}
+    return evidence.calibration_frame(results, clean).join(top1.rename(columns=names), how="inner")
 
 
 def scaling_change(results: Results, name: str) -> fits.Estimate:

@@ -32,7 +32,14 @@ FACTS = {
     "weights": "digest of weights",
     "duplicate_of": "same weights as",
 }
-PROMPTS = {"openai80": "80 prompts", "openai7": "7 prompts", "photo": "a photo of a …", "name": "the bare name"}
+PROMPTS = {
+    "openai80": "80 prompts",
+    "openai7": "7 prompts",
+    "photo": "a photo of a …",
+    "name": "the bare name",
+    **{f"random{size}-{draw}": f"{size} of the 80, draw {draw + 1}" for size in (5, 30) for draw in range(3)},
+}
+WAYS = {"": "by the rule of this report", "spearman": "ranks (Spearman)", "kendall": "ranks (Kendall)"}
 ROLES = {"clean": "clean", "shift": "shift", "out": "out-of-distribution", "conflict": "cue-conflict"}
 MINUS = "\N{MINUS SIGN}"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
@@ -44,7 +51,24 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 def words(text: str) -> str:
     """Machine names within a text, made pretty; other words stay as they are."""
     pretty = re.sub(r"(?<![\w.-])[a-z][a-z0-9_]*(?![\w-])", lambda match: WORDS.get(match.group(), match.group()), text)
+    pretty = re.sub(r"(?:prompts )?'([\w-]+)'(?= - )|(?<= - )'([\w-]+)'", _of_prompts, pretty)
     return pretty.replace(" - ", f" {MINUS} ")
+
+
+def _of_prompts(found: re.Match[str]) -> str:
+    name = found.group(1) or found.group(2)
+    return PROMPTS.get(name, found.group())
+
+
+def way(name: str) -> str:
+    """In which way a question was asked, in print."""
+    return WAYS.get(name, name)
+
+
+def about(finding: Finding) -> str:
+    """What a finding is about, in print, and in which way it was asked where that is not the rule of the report."""
+    slope = " (slope)" if finding.unit == "slope" else ""
+    return f"{words(finding.subject)}{slope}" + (f": {way(finding.way)}" if finding.way else "")
 
 
 def fact(column: str) -> str:

@@ -76,6 +76,8 @@ def _left_out(frame: pd.DataFrame, x: str, y: str, line: Line, method: str) -> E
     if lineages < MIN_LINEAGES:
         note = too_few(lineages, lineages)
         return Estimate(value, None, None, None, len(frame), lineages, method, formula, note=note)
+    for code in range(lineages):
+        need_spread(columns[0][codes != code], 2)
     without = np.array([line(*(each[codes != code] for each in columns)) for code in range(lineages)])
     return by_student(
         value, spread(value, without), lineages - 1, n=len(frame), method=f"{method}, jackknife over lineages",
@@ -95,6 +97,8 @@ def over(
 ) -> Estimate:
     """A statistic of x, y and weights with its percentile interval over other ``lineages``, ``images``, or ``both``.
 
+    X and y are (n,) or, moved by other images, (draws, n); weights are (draws, n), the statistic (draws,).
+
     Other images move every measurement by its standard error, each by itself: images that are hard for all models alike
     move a line less than this says. Percentiles are plain; with few lineages those of `analysis.fits` are the honest
     ones, and the use of these is to see which of the two draws an interval's width comes from.
@@ -105,13 +109,13 @@ def over(
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     rng = np.random.default_rng([seed, 1])
     weights = np.ones((draws, len(a))) if draws_of == "images" else draw(codes, seed=seed, draws=draws)
-    values = np.empty(draws)
-    for place in range(draws):
-        moved = [
-            each if draws_of == "lineages" else each + column(frame, f"{name}_std_error") * rng.normal(size=len(each))
-            for each, name in ((a, x), (b, y))
-        ]
-        values[place] = statistic(moved[0], moved[1], weights[place : place + 1])[0]
+    moved = [
+        each if draws_of == "lineages" else each + column(frame, f"{name}_std_error") * rng.normal(size=weights.shape)
+        for each, name in ((a, x), (b, y))
+    ]
+    # A draw without one of two sides leaves a number undefined.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = statistic(moved[0], moved[1], weights)
     values = values[np.isfinite(values)]
     if len(values) < 0.9 * draws:
         raise TooLittle("Too many draws leave the number undefined.")

@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis.fits import benjamini_hochberg, holm
-from analysis.intervals import Estimate, Without
+from analysis.intervals import Estimate, Posed, Without
 
 Verdict = Literal["supported", "contradicted", "undecided", ""]
 Expected = Literal["positive", "negative", "different", "near zero", "not below", "not above", ""]
@@ -42,8 +42,9 @@ class Finding:
     method, formula, seed, note : how it was made; why there is no interval, and what to beware of
     part : which part of the claim it is evidence for; empty where the claim has only one
     std_error, df : standard error over lineages, and degrees of freedom of its Student's t
+    way : in which other way the question of the same subject was asked; empty where by the rule of the report
     q : p adjusted by Benjamini & Hochberg over every finding of the report whose direction was expected
-    without : the number without each lineage; not in the table
+    without, posed : the number without each lineage, and what it was asked of; not in the table
     """
 
     question: str
@@ -68,7 +69,9 @@ class Finding:
     std_error: float | None = None
     df: float | None = None
     q: float | None = None
+    way: str = ""
     without: Without = field(default=(), repr=False)
+    posed: Posed | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -86,17 +89,18 @@ class Finding:
             question="", claim="", subject=subject, estimate=made.estimate, low=made.low, high=made.high, unit=unit,
             p=made.p, p_adjusted=None, n=made.n, lineages=made.lineages, expected=expected, margin=margin, verdict="",
             method=made.method, formula=made.formula, seed=made.seed, note=made.note, part=part,
-            std_error=made.std_error, df=made.df, without=made.without,
+            std_error=made.std_error, df=made.df, without=made.without, posed=made.posed,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that could not be answered, and the reason."""
+    """Something that could not be answered (in another `way`, where one is named), and the reason."""
 
     question: str
     subject: str
     reason: str
+    way: str = ""
 
 
 def judge(finding: Finding) -> Verdict:
@@ -152,7 +156,7 @@ def with_rates(findings: Sequence[Finding]) -> list[Finding]:
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
     """The findings as a table, a column per field; missing where there is none."""
-    names = [each.name for each in fields(Finding) if each.name != "without"]
+    names = [each.name for each in fields(Finding) if each.name not in ("without", "posed")]
     rows = [[getattr(finding, name) for name in names] for finding in findings]
     return pd.DataFrame(rows, columns=names).astype(
         dict.fromkeys(("low", "high", "p", "p_adjusted", "margin", "std_error", "df", "q"), "Float64")

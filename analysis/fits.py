@@ -8,12 +8,25 @@ models that have all of its columns; how its interval is made is left to `analys
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, clustered, column, known, need_spread, too_few
+from analysis.intervals import (
+    SEED,
+    Estimate,
+    Posed,
+    TooLittle,
+    bootstrapped,
+    clustered,
+    column,
+    known,
+    need_spread,
+    too_few,
+)
 from analysis.resampling import Floats, Ints, bootstrap, kendall, lineage_codes, pearson, spearman
 from analysis.resampling import slope as weighted_slope
 from analysis.robust import huber_line
@@ -87,7 +100,8 @@ def correlation(
     if not np.isfinite(found.estimate):
         raise TooLittle("The models do not differ within their groups.")
     formula = f"{kind}({x}, {y})" + (f" within {within}" if within else "")
-    return bootstrapped(found, frame, formula, seed, p=clustered(_design(a, groups), b, frame, "").p)
+    made = bootstrapped(found, frame, formula, seed, p=clustered(_design(a, groups), b, frame, "").p)
+    return replace(made, posed=Posed("correlation", frame, x, y, within)) if kind == "pearson" else made
 
 
 def huber_slope(frame: pd.DataFrame, x: str, y: str, *, axis: str = "fraction", seed: int = SEED) -> Estimate:
@@ -119,7 +133,12 @@ def slope(
     groups = None if within is None else pd.factorize(frame[within])[0].astype(np.int64)
     more = [] if given is None else [column(frame, given)]
     formula = " + ".join(filter(None, (_on(axis, x, y), within, given)))
-    return clustered(np.column_stack([_design(a, groups), *more]), b, frame, formula)
+    design = np.column_stack([_design(a, groups), *more])
+    made = clustered(design, b, frame, formula)
+    if axis != "fraction":
+        return made
+    kind: Literal["line", "least squares"] = "line" if within is None and given is None else "least squares"
+    return replace(made, posed=Posed(kind, frame, x, y, within, design))
 
 
 def slope_difference(frame: pd.DataFrame, x: str, y: str, *, by: str, first: str, second: str) -> Estimate:
@@ -131,7 +150,8 @@ def slope_difference(frame: pd.DataFrame, x: str, y: str, *, by: str, first: str
         need_spread(a[member], 3)
     design = np.column_stack([a * of_first, a, np.ones(len(a)), of_first])
     sides = (np.flatnonzero(of_first), np.flatnonzero(~of_first))
-    return clustered(design, b, frame, f"{y} ~ {x} * {by}: {first} - {second}", every=sides)
+    made = clustered(design, b, frame, f"{y} ~ {x} * {by}: {first} - {second}", every=sides)
+    return replace(made, posed=Posed("least squares", frame, x, y, design=design, first=of_first))
 
 
 def pooled_minus_within(frame: pd.DataFrame, x: str, y: str, *, groups: str, seed: int = SEED) -> Estimate:
@@ -158,9 +178,11 @@ def contrast(frame: pd.DataFrame, y: str, is_first: pd.Series, *, given: str | N
     if min(first.sum(), (~first).sum()) < 2:
         raise TooLittle(f"A contrast needs two models on each side; there are {first.sum()} and {(~first).sum()}.")
     columns = [first, np.ones(len(first))] + ([] if given is None else [column(frame, given)])
-    sides = (np.flatnonzero(first), np.flatnonzero(~first))
+    design = np.column_stack(columns)
+    posed = Posed("contrast", frame, given or "", y, design=design, first=first)
     formula = f"{y} ~ group" + (f" + {given}" if given else "")
-    return clustered(np.column_stack(columns), column(frame, y), frame, formula, every=sides, contrast=True)
+    made = clustered(design, column(frame, y), frame, formula, every=posed.sides, contrast=True)
+    return replace(made, posed=posed)
 
 
 def mean(frame: pd.DataFrame, name: str, *, formula: str) -> Estimate:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from scipy import stats
 from analysis.resampling import (
     MIN_DRAWN,
     MIN_LINEAGES,
+    Bools,
     Bootstrap,
     Floats,
     Ints,
@@ -36,6 +38,34 @@ class TooLittle(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Posed:
+    """What a number was asked of, so that it can be asked in another way; see `analysis.otherwise`.
+
+    Attributes
+    ----------
+    kind : which number it is
+    frame : the models, a row each
+    x, y : columns, as fractions; x is empty where y goes without one
+    within : column of the groups within which x and y are held together
+    design : columns (n, k) of the least squares whose first coefficient it is, y being the column `y`
+    first : (n,) the models of the first side, where two are compared
+    """
+
+    kind: Literal["correlation", "line", "contrast", "least squares", "above the line"]
+    frame: pd.DataFrame
+    x: str
+    y: str
+    within: str | None = None
+    design: Floats | None = None
+    first: Bools | None = None
+
+    @property
+    def sides(self) -> tuple[Ints, ...]:
+        """Rows of either side; none where no two are compared."""
+        return () if self.first is None else (np.flatnonzero(self.first), np.flatnonzero(~self.first))
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A number and how far it can be trusted.
 
@@ -49,6 +79,7 @@ class Estimate:
     note : why there is no interval, and what a reader should beware of; empty where there is nothing to say
     std_error, df : standard error over lineages, and the degrees of freedom of its Student's t; None as above
     without : the number without each lineage in turn; empty as above
+    posed : what it was asked of; None where there is no other way to ask
     """
 
     estimate: float
@@ -64,6 +95,7 @@ class Estimate:
     std_error: float | None = None
     df: float | None = None
     without: Without = field(default=(), repr=False)
+    posed: Posed | None = field(default=None, repr=False, compare=False)
 
 
 def column(frame: pd.DataFrame, name: str) -> Floats:

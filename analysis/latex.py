@@ -72,7 +72,7 @@ def of_findings(findings: Sequence[Finding]) -> str:
     heads = ("Question", "About", "Estimate", "95 % interval", "p (Holm)", "n", "Lineages", "Verdict")
     rows = [
         (
-            each.question.replace("_", " "), display.words(each.subject),
+            each.question.replace("_", " "), display.about(each),
             display.amount(each.estimate, each.unit) + display.unit_name(each.unit), display.interval(each),
             display.p_value(each.p_adjusted), str(each.n), str(each.lineages), each.verdict or "described",
         )

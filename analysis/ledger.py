@@ -18,15 +18,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Every answer: findings and claims with their verdicts, in the order of the questions, and what was left out."""
+    """Every answer: findings and claims with their verdicts, in the order of the questions, and what was left out.
+
+    ``otherwise`` and ``not_otherwise`` are the same for the findings asked in other ways, once they were; see
+    `analysis.otherwise`.
+    """
 
     findings: tuple[Finding, ...]
     left_out: tuple[LeftOut, ...]
     claims: tuple[Claim, ...] = ()
+    otherwise: tuple[Finding, ...] = ()
+    not_otherwise: tuple[LeftOut, ...] = ()
 
     def of(self, question: str) -> list[Finding]:
         """The findings of one question."""
         return [finding for finding in self.findings if finding.question == question]
+
+    def ways(self, question: str) -> list[Finding]:
+        """The findings of one question asked in other ways."""
+        return [finding for finding in self.otherwise if finding.question == question]
 
     def claim(self, question: str) -> Claim:
         """The claim of one question, with its verdict."""

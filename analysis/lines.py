@@ -6,12 +6,14 @@ accuracy lets one expect.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from analysis.fits import AXES, FROM_AXIS, on_axis
-from analysis.intervals import SEED, Estimate, TooLittle, bootstrapped, column, known, need_spread
+from analysis.intervals import SEED, Estimate, Posed, TooLittle, bootstrapped, column, known, need_spread
 from analysis.resampling import MIN_LINEAGES, Floats, bootstrap, jackknife, lineage_codes
 from analysis.robust import huber_line
 
@@ -31,7 +33,8 @@ def effective_robustness(
     Taori et al. 2020 (arXiv:2007.00644). The line is fitted on the axis; the distance is taken back on the fraction.
     The draws are over the lineages of both, and the line is fitted anew in each.
     """
-    frame = on_axis(frame[members | baseline], (x, y), axis)
+    both = frame[members | baseline]
+    frame = on_axis(both, (x, y), axis)
     inside, line = members[frame.index].to_numpy(dtype=bool), baseline[frame.index].to_numpy(dtype=bool)
     a, b, codes = column(frame, x), column(frame, y), lineage_codes(frame)
     need_spread(a[line], 3)
@@ -50,7 +53,8 @@ def effective_robustness(
 
     found = bootstrap(statistic, codes, seed=seed, every=(np.flatnonzero(inside), np.flatnonzero(line)))
     formula = f"{y} - line({x}), Huber on {axis}, {int(line.sum())} baseline models"
-    return bootstrapped(found, frame, formula, seed, rows=np.flatnonzero(inside))
+    made = bootstrapped(found, frame, formula, seed, rows=np.flatnonzero(inside))
+    return replace(made, posed=Posed("above the line", both.loc[frame.index], x, y, first=inside))
 
 
 def residuals(frame: pd.DataFrame, x: str, y: str, *, baseline: pd.Series, axis: str = "logit") -> pd.Series:

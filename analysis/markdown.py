@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from analysis import display
 from analysis.findings import Finding
 from analysis.ledger import Ledger, claim, origin
-from analysis.prose import gist
+from analysis.prose import firmness, gist
 from analysis.questions import QUESTIONS, Question
 
 SPECIAL = re.compile(r"([\\`*_\[\]|~>]|^[-+#])")
 HEADS = ("About", "Estimate", "95 % interval", "p (Holm)", "n", "Lineages", "Verdict")
+AGAIN = ("About, and in which way", "Estimate", "95 % interval", "p", "n", "Lineages or runs")
 
 
 def escape(text: str) -> str:
@@ -73,12 +74,21 @@ def _of_question(question: Question, ledger: Ledger) -> list[str]:
     change = ledger.claim(question.__name__).change
     parts = [f"### {escape(claim(question))}", escape(origin(question))]
     parts += [escape(f"What would change it: {change}")] if change else []
-    return [*parts, table(HEADS, [_row(finding) for finding in findings])] if findings else parts
+    parts += [table(HEADS, [_row(finding) for finding in findings])] if findings else []
+    ways = ledger.ways(question.__name__)
+    if not ways:
+        return parts
+    intro = f"The same asked in other ways; intervals that leave out zero: {firmness(findings, ways)}"
+    return [*parts, escape(intro), table(AGAIN, [(*_row(each)[:3], *_plain(each)) for each in ways])]
+
+
+def _plain(finding: Finding) -> tuple[str, str, str]:
+    return display.p_value(finding.p), str(finding.n), str(finding.lineages)
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
     return (
-        display.words(finding.subject) + (" (slope)" if finding.unit == "slope" else ""),
+        display.about(finding),
         display.amount(finding.estimate, finding.unit) + display.unit_name(finding.unit),
         display.interval(finding) or finding.note,
         display.p_value(finding.p_adjusted),

@@ -12,34 +12,23 @@ import pandas as pd
 from analysis import display, tables
 from analysis.acceptance import DIFFERS
 from analysis.compare import DEFAULT
-from analysis.findings import Finding, Verdict
+from analysis.forest import again, chip, table
 from analysis.ledger import Ledger, claim, origin
+from analysis.markup import cell, element
 from analysis.prose import VERDICTS, gist
 from analysis.questions import Question
 
-WIDTH, HEIGHT, MARGIN = 190, 16, 7
-NUMERIC = (1, 4, 5, 6)
-
-
-def element(tag: str, content: str, **attributes: str) -> str:
-    """An element around content that is HTML already; attributes are escaped."""
-    names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
-    inside = "".join(f' {name}="{escape(value)}"' for name, value in names.items())
-    return f"<{tag}{inside}>{content}</{tag}>"
-
 
 def tally(ledger: Ledger) -> str:
-    """How many tests came out how."""
-    verdicts = [finding.verdict for finding in ledger.findings if finding.verdict]
-    numbers = [(str(sum(verdict == name for verdict in verdicts)), str(name)) for name in VERDICTS]
-    items = [element("li", element("b", str(len(verdicts))) + "tests")]
-    items += [element("li", element("b", number) + name) for number, name in numbers]
+    """How many claims came out how, and on how many tests that rests."""
+    verdicts = [each.verdict for each in ledger.claims]
+    counts = [(len(verdicts), "claims"), *((verdicts.count(name), name) for name in VERDICTS)]
+    open_ones = verdicts.count("")
+    counts += [(open_ones, "not tested")] if open_ones else []
+    items = [element("li", element("b", str(number)) + name) for number, name in counts]
+    tests = sum(bool(finding.verdict) for finding in ledger.findings)
+    items.append(element("li", f"by {display.count(tests, 'test')}", class_="tests"))
     return element("ul", "".join(items), class_="tally")
-
-
-def chip(verdict: Verdict, *, otherwise: str = "described") -> str:
-    """A verdict as a small mark and a word; filled, square or empty, so that colour is not needed."""
-    return element("span", verdict or otherwise, class_=f"verdict {verdict or 'described'}")
 
 
 def ledger_entry(question: Question, ledger: Ledger) -> str:
@@ -54,7 +43,10 @@ def ledger_entry(question: Question, ledger: Ledger) -> str:
     words = element("span", words)
     inside = element("p", escape(origin(question)), class_="note")
     if findings:
-        inside += element("div", _evidence_table(findings), class_="scroll")
+        inside += element("div", table(findings), class_="scroll")
+    ways = ledger.ways(question.__name__)
+    if ways:
+        inside += again(findings, ways, [each for each in ledger.not_otherwise if each.question == question.__name__])
     if left_out:
         missing = "; ".join(
             f"{display.words(each.subject)}: {each.reason}" if each.subject else each.reason for each in left_out
@@ -62,61 +54,6 @@ def ledger_entry(question: Question, ledger: Ledger) -> str:
         inside += element("p", escape("Left out. " + missing), class_="note")
     body = element("summary", head + words) + element("div", inside, class_="inside")
     return element("details", body, class_="question", id=f"question-{question.__name__}")
-
-
-def _evidence_table(findings: Sequence[Finding]) -> str:
-    heads = ("About", "Estimate", "", "95 % interval", "p (Holm)", "n", "Lineages", "Verdict")
-    domains = {
-        unit: _domain([each for each in findings if each.unit == unit]) for unit in {each.unit for each in findings}
-    }
-    rows = [element("tr", "".join(_evidence_cells(each, domains[each.unit]))) for each in findings]
-    head = element("tr", "".join(_cell("th", text, place in NUMERIC) for place, text in enumerate(heads)))
-    return element("table", element("thead", head) + element("tbody", "".join(rows)), class_="evidence")
-
-
-def _evidence_cells(finding: Finding, domain: tuple[float, float]) -> list[str]:
-    kind = " (slope)" if finding.unit == "slope" else ""
-    cells = (
-        escape(display.words(finding.subject) + kind),
-        display.amount(finding.estimate, finding.unit) + (" pt" if finding.unit == "fraction" else ""),
-        _span(finding, domain),
-        display.interval(finding) or escape(finding.note),
-        escape(display.p_value(finding.p_adjusted)),
-        str(finding.n),
-        str(finding.lineages),
-        chip(finding.verdict),
-    )
-    return [_cell("td", cell, place in NUMERIC, wrap=place == 0) for place, cell in enumerate(cells)]
-
-
-def _cell(tag: str, content: str, numeric: bool, *, wrap: bool = False, **attributes: str) -> str:
-    kind = "num" if numeric else "wrap" if wrap else ""
-    return element(tag, content, **({"class_": kind} if kind else {}), **attributes)
-
-
-def _domain(findings: Iterable[Finding]) -> tuple[float, float]:
-    values = [0.0]
-    for each in findings:
-        values += [value for value in (each.low, each.high, each.estimate) if value is not None]
-    return min(values), max(values)
-
-
-def _span(finding: Finding, domain: tuple[float, float]) -> str:
-    low, high = domain
-    scale = (WIDTH - 2 * MARGIN) / ((high - low) or 1)
-
-    def at(value: float) -> str:
-        return f"{MARGIN + (value - low) * scale:.1f}"
-
-    middle = HEIGHT // 2
-    parts = [f'<line x1="{at(0)}" x2="{at(0)}" y1="0" y2="{HEIGHT}" stroke="#b9b9be"/>']
-    if finding.low is not None and finding.high is not None:
-        ends = f'x1="{at(finding.low)}" x2="{at(finding.high)}" y1="{middle}" y2="{middle}"'
-        parts.append(f'<line {ends} stroke="#1d1d1f" stroke-width="1.4"/>')
-    fill = "#1d1d1f" if finding.low is not None else "#fff"
-    parts.append(f'<circle cx="{at(finding.estimate)}" cy="{middle}" r="3.2" fill="{fill}" stroke="#1d1d1f"/>')
-    box = {"class_": "span", "width": str(WIDTH), "height": str(HEIGHT), "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
-    return element("svg", "".join(parts), role="img", aria_label="estimate and interval", **box)
 
 
 def figure(name: str, title: str, reading: str, questions: Sequence[Question], ledger: Ledger) -> str:
@@ -142,7 +79,7 @@ def sortable(frame: pd.DataFrame, facts: set[str]) -> str:
     """A table whose columns sort; columns that are no facts of the grid are fractions, printed in percent."""
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
     heads = [element("button", escape(tables.heading(column)), type="button") for column in frame.columns]
-    head = "".join(_cell("th", text, number) for text, number in zip(heads, numeric, strict=True))
+    head = "".join(cell("th", text, number) for text, number in zip(heads, numeric, strict=True))
     rows = []
     for values in frame.itertuples(index=False, name=None):
         cells = [
@@ -170,9 +107,9 @@ def changed(row: Any) -> tuple[str, ...]:
 def _value(column: str, value: object, share: bool) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if pd.isna(value):
-            return _cell("td", "", True, data_value="")
+            return cell("td", "", True, data_value="")
         text = display.number(100 * value, 1) if share else f"{value:,g}"
-        return _cell("td", text, True, data_value=f"{value:.6g}")
+        return cell("td", text, True, data_value=f"{value:.6g}")
     text = "" if value is None or value != value else str(value)
     if column == "model":
         return element("td", element("a", escape(text), href=f"#model={quote(text)}"), class_="text", title=text)
@@ -184,6 +121,6 @@ def plain(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of texts."""
     head = element("tr", "".join(element("th", escape(text)) for text in heads))
     body = "".join(
-        element("tr", "".join(_cell("td", escape(text), False, wrap=len(text) > 40) for text in row)) for row in rows
+        element("tr", "".join(cell("td", escape(text), False, wrap=len(text) > 40) for text in row)) for row in rows
     )
     return element("div", element("table", element("thead", head) + element("tbody", body)), class_="scroll")

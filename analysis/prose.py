@@ -148,7 +148,35 @@ def gist(findings: Sequence[Finding], left_out: Sequence[LeftOut]) -> str:
         basis = f"n = {tested[0].n} in {display.count(tested[0].lineages, 'lineage')}"
         return display.sentence_case(f"{display.words(tested[0].subject)}: {display.evidence(tested[0])}; {basis}.")
     outcomes, ends = _outcomes(tested), _range([each for each in tested if each.unit == tested[0].unit])
-    return f"{outcomes}; {ends}." if outcomes else f"{display.sentence_case(ends)}."
+    return f"{outcomes}. {ends}." if outcomes else f"{ends}."
+
+
+def firmness(findings: Sequence[Finding], ways: Sequence[Finding]) -> str:
+    """How many of the intervals of a question leave out zero, by the rule of the report and in every other way."""
+    about = {(each.subject, each.unit) for each in ways}
+    by_way: dict[str, list[Finding]] = {"": [each for each in findings if (each.subject, each.unit) in about]}
+    for each in ways:
+        by_way.setdefault(each.way, []).append(each)
+    said = [f"{display.way(name)} {_apart(made)}" for name, made in by_way.items()]
+    return "; ".join(said) + "."
+
+
+def _apart(findings: Sequence[Finding]) -> str:
+    known = [(each.low, each.high) for each in findings if each.low is not None and each.high is not None]
+    return f"{sum(low > 0 or high < 0 for low, high in known)} of {len(known)}" if known else "none has an interval"
+
+
+def missing(left_out: Sequence[LeftOut]) -> str:
+    """Which ways were not open, and why, each reason once."""
+    reasons: dict[str, dict[str, int]] = {}
+    for each in left_out:
+        counts = reasons.setdefault(each.reason, {})
+        counts[each.way] = counts.get(each.way, 0) + 1
+    said = []
+    for reason, counts in reasons.items():
+        times = [display.way(way) + (f" ({number} times)" if number > 1 else "") for way, number in counts.items()]
+        said.append(f"{display.listed(times)}: {reason}")
+    return display.sentence_case(" ".join(said))
 
 
 def _outcomes(tested: Sequence[Finding]) -> str:
@@ -158,10 +186,11 @@ def _outcomes(tested: Sequence[Finding]) -> str:
     if not there:
         return ""
     if len(there) == 1:
-        return f"{'Both' if len(tested) == 2 else f'All {len(tested)}'} tests {next(iter(there))}"
+        return f"{'Both' if len(tested) == 2 else f'All {len(tested)}'} tests are {next(iter(there))}"
     own = dict(zip(tested, _own_parts(tested)[1], strict=True))
     said = [
-        f"{len(found)} {name}" + (f" ({_several([own[each] for each in found])})" if name != "undecided" else "")
+        f"{len(found)} {'is' if len(found) == 1 else 'are'} {name}"
+        + (f" ({_several([own[each] for each in found])})" if name != "undecided" else "")
         for name, found in there.items()
     ]
     return f"Of {len(tested)} tests, {display.listed(said)}"
@@ -172,10 +201,11 @@ def _range(findings: Sequence[Finding]) -> str:
     shared, own = _own_parts(findings)
     placed = sorted(zip(findings, own, strict=True), key=lambda pair: pair[0].estimate)
     (low, of_low), (high, of_high) = placed[0], placed[-1]
-    kind = {"correlation": "correlation ", "slope": "slope "}.get(low.unit, "")
+    kind = {"correlation": "Correlations", "slope": "Slopes"}.get(low.unit, "Differences") + (
+        f" ({shared})" if shared else ""
+    )
     ends = f"{display.amount(low.estimate, low.unit)} ({of_low}) to {display.amount(high.estimate, high.unit)}"
-    text = f"{kind}{ends}{display.unit_name(high.unit)} ({of_high})"
-    return f"{shared}: {text}" if shared else text
+    return f"{kind} run from {ends}{display.unit_name(high.unit)} ({of_high})"
 
 
 def _own_parts(findings: Sequence[Finding]) -> tuple[str, list[str]]:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import vl_convert
 
-from analysis import cards, exports, findings, latex, markdown, points, prose, sections
+from analysis import cards, exports, findings, latex, markdown, otherwise, points, prose, sections
 from analysis.charts import FIGURES
 from analysis.compare import Comparison, compare
 from analysis.fits import TooLittle
@@ -43,8 +43,9 @@ def write(
     for folder in (out / "tables", out / "figures"):
         folder.mkdir(parents=True, exist_ok=True)
     say(f"Asking {len(QUESTIONS)} questions of {len(results.models)} models ...")
-    ledger = ask(results)
-    exports.table(findings.table(ledger.findings), latex.of_findings(ledger.findings), out, "findings")
+    ledger = otherwise.added(ask(results))
+    everything = (*ledger.findings, *ledger.otherwise)
+    exports.table(findings.table(everything), latex.of_findings(everything), out, "findings")
     compared = _compare(results, before, ledger, out / "tables")
     tables = _tables(results, out / "tables")
     say("Drawing the figures ...")

@@ -17,6 +17,7 @@ from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Statistic = Callable[[Floats], Floats]
 """Weights (draws, n) to values (draws,); NaN where a draw leaves the value undefined."""
 
@@ -167,11 +168,12 @@ def satterthwaite(design: Floats, codes: Ints) -> float:
 
 def _centred(values: Floats, weights: Floats, groups: Ints | None) -> Floats:
     if groups is None:
-        means: Floats = (weights @ values / weights.sum(axis=1))[:, None]
+        total = weights @ values if values.ndim == 1 else (weights * values).sum(axis=1)
+        means: Floats = (total / weights.sum(axis=1))[:, None]
     else:
         member = np.eye(int(groups.max()) + 1)[groups]
         totals = weights @ member
-        means = (weights @ (member * values[:, None]) / np.where(totals == 0, 1, totals))[:, groups]
+        means = ((weights * values) @ member / np.where(totals == 0, 1, totals))[:, groups]
     centred: Floats = values - means
     return centred
 
@@ -183,14 +185,17 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
 
 
 def pearson(x: Floats, y: Floats, weights: Floats, groups: Ints | None = None) -> Floats:
-    """Pearson correlation of each draw (draws,); with groups, of the deviations from the group means."""
+    """Pearson correlation of each draw (draws,); with groups, of the deviations from the group means.
+
+    x and y are the same for all draws (n,), or each draw has its own (draws, n).
+    """
     dx, dy = _centred(x, weights, groups), _centred(y, weights, groups)
     squares = (weights * dx**2).sum(axis=1) * (weights * dy**2).sum(axis=1)
     return np.clip(_ratio((weights * dx * dy).sum(axis=1), np.sqrt(squares)), -1, 1)
 
 
 def slope(x: Floats, y: Floats, weights: Floats, groups: Ints | None = None) -> Floats:
-    """Least-squares slope of each draw (draws,); with groups, the common slope of parallel lines."""
+    """Least-squares slope of each draw (draws,); with groups, the common slope of parallel lines. See `pearson`."""
     dx = _centred(x, weights, groups)
     return _ratio((weights * dx * y).sum(axis=1), (weights * dx**2).sum(axis=1))
 

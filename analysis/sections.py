@@ -12,11 +12,12 @@ import vl_convert
 
 from analysis import display, page, prose
 from analysis.acceptance import DIFFERS
-from analysis.charts import FIGURES, Figure
+from analysis.charts import FIGURES, WITHOUT, Figure
 from analysis.compare import Comparison
 from analysis.fits import SEED
-from analysis.ledger import Ledger
+from analysis.ledger import Ledger, claim
 from analysis.manifest import LIBRARIES, VEGA_LITE, made
+from analysis.markup import element
 from analysis.questions import QUESTIONS
 from analysis.results import ImageCount, Results
 from analysis.tables import TABLES
@@ -37,11 +38,11 @@ CHANGES = (
 def header(results: Results, counts: tuple[ImageCount, ...], compared: Comparison | None) -> str:
     """The title, what was studied, and where things are."""
     links = ("claims", *(("changes",) if compared else ()), "figures", "models", "tables", "methods", "provenance")
-    nav = page.element("nav", "".join(page.element("a", name.capitalize(), href=f"#{name}") for name in links))
-    kicker = page.element("p", "closerlook", class_="kicker")
-    title = page.element("h1", "How far can these image classifiers be trusted?")
-    lead = page.element("p", escape(prose.summary(results, counts)), class_="lead")
-    return page.element("header", kicker + title + lead + nav)
+    nav = element("nav", "".join(element("a", name.capitalize(), href=f"#{name}") for name in links))
+    kicker = element("p", "closerlook", class_="kicker")
+    title = element("h1", "How far can these image classifiers be trusted?")
+    lead = element("p", escape(prose.summary(results, counts)), class_="lead")
+    return element("header", kicker + title + lead + nav)
 
 
 def claims(ledger: Ledger) -> str:
@@ -52,13 +53,12 @@ def claims(ledger: Ledger) -> str:
         "all claims, and no test alone speaks against it; contradicted where a part points the other way so clearly; "
         "undecided otherwise. A test is decided only where its claim is, by Holm within the claim. 95 % intervals are "
         "in square brackets, differences of shares in points of percent. A claim opens on a click, and shows every "
-        "test with its interval; below each stands what would change the verdict."
+        "test with its interval, and what other methods make of the same models; below each stands what would change "
+        "the verdict."
     )
     entries = "".join(page.ledger_entry(question, ledger) for question in QUESTIONS)
-    head = page.element("h2", "The claims", id="claims")
-    return page.element(
-        "section", head + page.element("p", escape(intro), class_="note") + page.tally(ledger) + entries
-    )
+    head = element("h2", "The claims", id="claims")
+    return element("section", head + element("p", escape(intro), class_="note") + page.tally(ledger) + entries)
 
 
 def figures(results: Results, ledger: Ledger, names: Collection[str]) -> str:
@@ -71,13 +71,12 @@ def figures(results: Results, ledger: Ledger, names: Collection[str]) -> str:
     hollow = HOLLOW if results.distinct["acceptance"].str.startswith(DIFFERS).any() else ""
     shown = [_figure(figure, ledger, hollow) for figure in FIGURES if figure.name in names]
     left = [figure.title for figure in FIGURES if figure.name not in names]
-    note = (
-        page.element("p", escape(f"Not drawn, for want of measurements: {'; '.join(left)}."), class_="note")
-        if left
-        else ""
-    )
-    head = page.element("h2", "Figures", id="figures") + page.element("p", escape(hint), class_="reading screen")
-    return page.element("section", head + "".join(shown) + note)
+    alone = [f"{claim(each)} ({WITHOUT[each.__name__]})" for each in QUESTIONS if each.__name__ in WITHOUT]
+    said = [f"Not drawn, for want of measurements: {'; '.join(left)}."] if left else []
+    said += [f"No figure shows: {'; '.join(alone)}."] if alone else []
+    note = "".join(element("p", escape(each), class_="note") for each in said)
+    head = element("h2", "Figures", id="figures") + element("p", escape(hint), class_="reading screen")
+    return element("section", head + "".join(shown) + note)
 
 
 def _figure(figure: Figure, ledger: Ledger, hollow: str) -> str:
@@ -88,9 +87,9 @@ def _figure(figure: Figure, ledger: Ledger, hollow: str) -> str:
 def all_tables(results: Results, made: dict[str, pd.DataFrame]) -> str:
     """The tables that were made, each folded but the first."""
     facts = {*results.models.columns, "model"}
-    parts = [page.element("h2", "Tables", id="tables")]
+    parts = [element("h2", "Tables", id="tables")]
     parts.append(
-        page.element(
+        element(
             "p",
             "Shares in percent. A click on a heading sorts; words in the box leave only rows that have all of them. "
             "Acceptance: whether measured top-1 is that which was published; where not, measured minus published, a "
@@ -100,13 +99,13 @@ def all_tables(results: Results, made: dict[str, pd.DataFrame]) -> str:
     )
     for table in TABLES:
         if table.name in made:
-            rows = page.element("span", display.count(len(made[table.name]), "model"), class_="rows")
-            inside = page.element("summary", f"{escape(table.title)} {rows}")
+            rows = element("span", display.count(len(made[table.name]), "model"), class_="rows")
+            inside = element("summary", f"{escape(table.title)} {rows}")
             inside += page.search(f"Filter: {table.title}")
-            inside += page.element("div", page.sortable(made[table.name], facts), class_="scroll tall")
+            inside += element("div", page.sortable(made[table.name], facts), class_="scroll tall")
             unfolded = {"open": ""} if table is TABLES[0] else {}
-            parts.append(page.element("details", inside, class_="table", id=f"table-{table.name}", **unfolded))
-    return page.element("section", "".join(parts))
+            parts.append(element("details", inside, class_="table", id=f"table-{table.name}", **unfolded))
+    return element("section", "".join(parts))
 
 
 def model_cards(results: Results) -> str:
@@ -116,34 +115,34 @@ def model_cards(results: Results) -> str:
         "models, the blue mark is this one with its 95 % interval over images, and right is better, or more. A rank "
         "is followed by the ranks that the intervals allow: from how many models lie wholly above and below."
     )
-    names = "".join(page.element("option", "", value=str(name)) for name in results.models.index)
-    label = page.element("label", "Model", for_="choose")
+    names = "".join(element("option", "", value=str(name)) for name in results.models.index)
+    label = element("label", "Model", for_="choose")
     box = '<input id="choose" list="model-names" autocomplete="off" spellcheck="false">'
-    chosen = page.element("div", label + box + page.element("datalist", names, id="model-names"), class_="choose")
-    head = page.element("h2", "Models", id="models") + page.element("p", escape(words), class_="note screen")
-    return page.element("section", head + chosen + page.element("article", "", id="card", aria_live="polite"))
+    chosen = element("div", label + box + element("datalist", names, id="model-names"), class_="choose")
+    head = element("h2", "Models", id="models") + element("p", escape(words), class_="note screen")
+    return element("section", head + chosen + element("article", "", id="card", aria_live="polite"))
 
 
 def changes(compared: Comparison) -> str:
     """What changed against another study."""
-    head = page.element("h2", "What changed", id="changes")
+    head = element("h2", "What changed", id="changes")
     parts = [
         head,
-        page.element("p", escape(prose.changes(compared))),
-        page.element("p", escape(CHANGES), class_="note"),
+        element("p", escape(prose.changes(compared))),
+        element("p", escape(CHANGES), class_="note"),
     ]
-    told = "".join(page.element("li", escape(prose.changed(row))) for row in compared.told.head(MOST).itertuples())
-    parts += [page.element("ul", told, class_="plain")] if told else []
+    told = "".join(element("li", escape(prose.changed(row))) for row in compared.told.head(MOST).itertuples())
+    parts += [element("ul", told, class_="plain")] if told else []
     changed = compared.changed.head(MOST)
     if not changed.empty:
         numbers = ("Measurement", "Before", "Now", "Change", "95 % interval", "p (Holm)", "n", "Lineages")
         parts.append(page.plain(numbers, map(page.changed, changed.itertuples())))
-    return page.element("section", "".join(parts))
+    return element("section", "".join(parts))
 
 
 def methods(text: str) -> str:
     """How it was done."""
-    return page.element("section", text)
+    return element("section", text)
 
 
 def provenance(results: Results, counts: tuple[ImageCount, ...]) -> str:
@@ -157,12 +156,12 @@ def provenance(results: Results, counts: tuple[ImageCount, ...]) -> str:
     vega = f"Vega {vl_convert.get_vega_version()} and Vega-Lite {VEGA_LITE}"
     words = f"Analysed with {used}; drawn with {vega}. Seed of every bootstrap: {SEED}."
     parts = [
-        page.element("h2", "Provenance", id="provenance"),
+        element("h2", "Provenance", id="provenance"),
         page.plain(("Image set", "Role", "Images", "Unreadable", "Digest", "Note"), sets),
         page.plain(("Study", "Measurements", "Digest", "Made from"), _studies(results)),
-        page.element("p", escape(words), class_="note"),
+        element("p", escape(words), class_="note"),
     ]
-    return page.element("section", "".join(parts))
+    return element("section", "".join(parts))
 
 
 def _studies(results: Results) -> list[tuple[str, ...]]:

@@ -21,8 +21,8 @@ from analysis import equivalence, fits, lines, paired
 from analysis.errors_in_variables import corrected_slope, over, york, york_slope
 from analysis.intervals import Estimate
 from analysis.mixed import mixed_slope, random_intercept
-from analysis.resampling import huber_line
 from analysis.resampling import slope as weighted_slope
+from analysis.robust import huber_line
 
 HERE = Path(__file__).parent
 SCRIPT, DATA, SAID = (HERE / f"outside_fits.{ending}" for ending in ("R", "csv", "json"))
@@ -109,7 +109,7 @@ def _lines(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
     above = lines.residuals(frame, "x", "y", baseline=baseline)[members]
     robust = lines.effective_robustness(frame, "x", "y", members=members, baseline=baseline)
     errors = [frame[name].to_numpy() for name in ("x", "y", "x_std_error", "y_std_error")]
-    (slope,), (intercept,) = huber_line(np.arange(50.0, 74), np.array(PHONES), np.ones((1, 24)), tolerance=1e-13)
+    (slope,), (intercept,) = huber_line(np.arange(50.0, 74), np.array(PHONES), np.ones((1, 24)))
     told = ("estimate", "low", "high", "p")
     return {
         "york": {"intercept": york(*errors)[1], **_named(york_slope(frame, "x", "y"), *told)},

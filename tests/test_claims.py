@@ -79,7 +79,7 @@ def test_somewhere_different_is_corrected_for_the_number_of_places() -> None:
     assert verdict(places).verdict == "supported"
     alike = [finding(0.0, [0.0005, -0.0005] * 3, "different", margin=0.01)] * 2
     assert verdict(alike).verdict == "contradicted"  # both lie within the margin
-    said = "2 tests within +1.0 points of no difference; one beyond would change it."
+    said = "2 tests lie within 1.0 points of no difference; one beyond would change it."
     assert change.sentence(verdict(alike), 1) == said
 
 
@@ -106,14 +106,17 @@ def test_what_would_change_a_verdict_is_made_of_its_numbers() -> None:
     carried = finding(0.05, [-0.06, 0.01, 0.01, 0.01, 0.01, 0.02])
     undecided = verdict([carried], others=4)
     said = change.sentence(undecided, 5)
-    assert said.startswith("+5.0 points [")
+    assert said.startswith("Its one test is +5.0 points [")
+    assert "], where plus is as expected." in said
     size = seen_with(undecided.parts[0], 5)
-    assert f"finds +{100 * size:.1f} points four times in five" in said
+    assert f"Four times in five, 6 lineages like these find a difference of {100 * size:.1f} points" in said
     assert "0.01" in said
     supported = verdict([finding(0.5, [0.03, -0.01, -0.01, 0, 0, -0.01])])
-    assert "without lineage 'l0' +50.0 points becomes +53.0 points" in change.sentence(supported, 1)
+    assert "Without lineage 'l0', which moves it most, +50.0 points would be +53.0 points" in change.sentence(
+        supported, 1
+    )
     other = verdict([finding(-0.05, [0.06, -0.06] * 3)], others=4)
-    assert "the sign is not the expected one" in change.sentence(other, 5)
+    assert "this one does not have the expected sign" in change.sentence(other, 5)
 
 
 def ledger(seed: int, effects: np.ndarray) -> list[Claim]:

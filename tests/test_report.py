@@ -15,15 +15,17 @@ import pandas as pd
 import pytest
 from simulated import OUT, SLOPES, simulate
 
-from analysis import display, prose
+from analysis import display, page, prose
 from analysis.__main__ import main
-from analysis.charts import FIGURES
+from analysis.charts import FIGURES, WITHOUT
 from analysis.findings import Finding, Verdict
 from analysis.fits import Estimate
+from analysis.ledger import ask
 from analysis.questions import QUESTIONS
 from analysis.results import image_counts, load
 from engine.files import Folder
 from engine.predictions import ImageSet, write_images, write_models
+from engine.prompts import PROMPTS
 from studies.measurements import Measurement, write
 
 NOTE = "39 images <i onclick='x'>accepted</i> where 40 are published."
@@ -81,6 +83,7 @@ def test_the_folder_has_a_page_findings_tables_and_figures(folder: Path) -> None
 
 def test_the_page_shows_the_planted_slopes_as_the_findings_have_them(folder: Path) -> None:
     findings = pd.read_csv(folder / "findings.csv")
+    findings = findings[findings["way"].isna()]
     html = (folder / "index.html").read_text()
     for source, planted in SLOPES.items():
         rows = findings[(findings["subject"] == f"{source}, letters") & (findings["unit"] == "slope")]
@@ -97,6 +100,34 @@ def test_every_figure_belongs_to_questions_that_are_asked() -> None:
     for figure in FIGURES:
         assert figure.questions
         assert set(figure.questions) <= names, figure.name
+
+
+def test_every_question_belongs_to_a_figure_or_says_why_not(folder: Path) -> None:
+    drawn = {name for figure in FIGURES for name in figure.questions}
+    assert {question.__name__ for question in QUESTIONS} - drawn == set(WITHOUT)
+    assert not drawn & set(WITHOUT)
+    text = "".join(Text((folder / "index.html").read_text()).text)
+    for reason in WITHOUT.values():
+        assert f"({reason})" in text
+
+
+def test_the_first_page_counts_claims_by_verdict(results: Path) -> None:
+    ledger = ask(load(results))
+    shown = "".join(Text(page.tally(ledger)).text)
+    numbers = [sum(each.verdict == verdict for each in ledger.claims) for verdict in prose.VERDICTS]
+    assert sum(numbers) <= len(ledger.claims) == len(QUESTIONS)
+    words = (f"{number}{verdict}" for number, verdict in zip(numbers, prose.VERDICTS, strict=True))
+    assert shown.startswith(f"{len(QUESTIONS)}claims" + "".join(words))
+    assert shown.endswith(f"by {sum(bool(each.verdict) for each in ledger.findings)} tests")
+    turned = replace(ledger, claims=tuple(replace(each, verdict="contradicted") for each in ledger.claims))
+    assert f"{len(QUESTIONS)}contradicted0undecided" in "".join(Text(page.tally(turned)).text)
+
+
+def test_prompt_sets_have_names_in_print() -> None:
+    assert set(display.PROMPTS) == set(PROMPTS)
+    minus = "\N{MINUS SIGN}"
+    assert display.words("top1, prompts 'random5-1' - 'openai80'") == f"top-1, 5 of the 80, draw 2 {minus} 80 prompts"
+    assert display.words("lineage 'clip-vit' - 'mine'") == f"lineage 'clip-vit' {minus} 'mine'"
 
 
 def test_the_summary_counts_what_there_is(folder: Path) -> None:
@@ -138,12 +169,13 @@ def test_several_tests_are_counted_and_the_decided_ones_named() -> None:
         found("scaled - raw, near", 0.07, "contradicted"),
         found("scaled - raw, odd", 0.01, "undecided"),
     ]
-    ends = f"scaled {minus} raw: {minus}4.0 (far) to +7.0 points (near)."
-    assert prose.gist(mixed, []) == f"Of 3 tests, 1 supported (far), 1 contradicted (near) and 1 undecided; {ends}"
+    ends = f"Differences (scaled {minus} raw) run from {minus}4.0 (far) to +7.0 points (near)."
+    outcomes = "Of 3 tests, 1 is supported (far), 1 is contradicted (near) and 1 is undecided."
+    assert prose.gist(mixed, []) == f"{outcomes} {ends}"
     alike = [replace(each, verdict="undecided") for each in mixed]
-    assert prose.gist(alike, []) == f"All 3 tests undecided; {ends}"
+    assert prose.gist(alike, []) == f"All 3 tests are undecided. {ends}"
     unlike = [replace(each, subject=each.subject.split(", ")[1], verdict="") for each in mixed]
-    assert prose.gist(unlike, []) == f"{minus}4.0 (far) to +7.0 points (near)."
+    assert prose.gist(unlike, []) == f"Differences run from {minus}4.0 (far) to +7.0 points (near)."
 
 
 def test_bands_that_would_hide_a_panel_are_left_out_and_their_lines_stay(results: Path) -> None:

@@ -68,7 +68,9 @@ def session() -> Iterator[None]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a slow shard is no hang: attempts are counted here instead
-    _start_workers()
+    ray.data.range(1).materialize()  # starts Ray Data's own actors
+    if "RAY_ADDRESS" not in os.environ:
+        _start_workers()
     try:
         yield
     finally:
@@ -76,12 +78,14 @@ def session() -> Iterator[None]:
 
 
 def _start_workers() -> None:
-    # Those that Ray has started by now are taken by Ray Data's own actors.
+    # A process per CPU, for Ray Data's actors took those that Ray had started.
     import ray
 
-    ray.data.range(1).materialize()
-    start: Any = ray.remote(num_cpus=0)(lambda: None)
-    ray.get([start.remote() for _ in range(int(ray.cluster_resources().get("CPU", 1)))])
+    def start() -> None:
+        import ray.data  # noqa: F401 - it takes a worker half a second
+
+    remote: Any = ray.remote(num_cpus=1)(start)
+    ray.get([remote.remote() for _ in range(int(ray.cluster_resources()["CPU"]))])
 
 
 def _keep_token_private() -> None:

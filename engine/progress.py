@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from bisect import bisect_left
 from types import TracebackType
 
 WIDTH = 24
@@ -15,7 +16,7 @@ class Progress:
     """Use as ``with Progress("training", 26, "models") as progress: ... progress.advance(note="ViT-B-32")``.
 
     A thread of its own redraws the line, so that it moves while a single step takes long. The time left is that of the
-    work left, at the pace of the work that is done.
+    work left, at the pace of the later half of the work that is done: beginnings are slow.
 
     Attributes
     ----------
@@ -28,6 +29,7 @@ class Progress:
         self.work, self.worked = float(total), 0.0
         self._terminal = sys.stderr.isatty()
         self._started = self._since = self._last = time.monotonic()
+        self._marks = [(0.0, 0.0)]  # work done, and seconds of work it took
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._redraw, daemon=True)
 
@@ -42,12 +44,16 @@ class Progress:
         self.worked += work or steps
         self.note = note or self.note
         self._last = time.monotonic()
+        self._marks.append((self.worked, self._last - self._since))
 
     def left(self) -> float:
         """Seconds until the end, 0 while that cannot be told."""
         if not self.worked:
             return 0.0
-        pace = (self._last - self._since) / self.worked
+        work, seconds = self._marks[bisect_left(self._marks, (self.worked / 2,))]
+        if work == self.worked:  # in one step
+            work = seconds = 0.0
+        pace = (self._last - self._since - seconds) / (self.worked - work)
         return max(pace * (self.work - self.worked) - (time.monotonic() - self._last), 0.0)
 
     def rate(self) -> float:

@@ -69,3 +69,14 @@ def test_the_time_left_is_that_of_the_work_left_at_the_pace_of_what_was_work(mon
     assert line.left() == pytest.approx(80), "what went by was loading"
     now[0] += 1000
     assert line.left() == 0
+
+
+def test_a_slow_beginning_does_not_make_the_time_left_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    line = Progress("showing", 100, "images")
+    for seconds in [3.0] * 4 + [1.0] * 6:
+        now[0] += seconds
+        line.advance()
+    assert line.left() == pytest.approx(90)
+    assert line.rate() == pytest.approx(10 / 18)

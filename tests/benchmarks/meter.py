@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE_SECONDS = 0.2
-SAMPLES_A_MEMORY = 5
+SAMPLES_A_MEMORY = 15
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -76,7 +76,7 @@ class Meter:
         for sample in itertools.count():
             found = below()
             self.seen = self.seen | found
-            if sample % SAMPLES_A_MEMORY == 0:  # which takes milliseconds of every process
+            if sample % SAMPLES_A_MEMORY == 0:  # which takes a twentieth of a second
                 numbers = [os.getpid(), *(number for number, _ in found)]
                 self.peak_bytes = max(self.peak_bytes, sum(map(_pss_bytes, numbers)))
             if self.stop.wait(SAMPLE_SECONDS):

@@ -183,11 +183,11 @@ def prompt_heads(results: Results) -> tuple[str, list[str]]:
     rows = results.measurements[results.measurements["study"] == "prompts"]
     if rows.empty:
         raise NotMeasured("No measurement of the study 'prompts'. Make it with: python -m studies prompts --results R")
-    defaults = results.default_heads[results.default_heads.index.isin(rows["model"])]
+    defaults = results.default_heads[results.default_heads.index.isin(rows["model"].unique())]
     if defaults.empty:
         raise NotMeasured("No zero-shot model has a default prompt set: other studies must measure it too.")
     default = str(defaults.mode().iloc[0])
-    return default, sorted(set(rows["head"]) - {default})
+    return default, sorted(set(rows["head"].unique()) - {default})
 
 
 def prompt_frame(results: Results, head: str, default: str, metric: str, names: tuple[str, ...]) -> pd.DataFrame:

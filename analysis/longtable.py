@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 
 from analysis import display
 
@@ -39,6 +40,7 @@ def escape(text: str) -> str:
     return "".join(_sign(sign) for sign in text)
 
 
+@cache
 def _sign(sign: str) -> str:
     if sign in SIGNS:
         return SIGNS[sign]
@@ -70,6 +72,8 @@ def _shown(sign: str) -> str:
 
 
 def _cut(text: str) -> str:
+    if text.isascii() and len(text) <= LONGEST and text.isprintable():
+        return text
     lengths = [len(_shown(sign)) for sign in text]
     if sum(lengths) <= LONGEST:
         return text
@@ -85,17 +89,27 @@ def _em(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column of a table: head, texts, and whether these are numbers, set flush right and never broken."""
+    """A column of a table: head, texts, and whether these are numbers, set flush right and never broken.
+
+    Attributes
+    ----------
+    cells, word : widths of its widest text, and of the widest word of its head, in em
+    """
 
     head: str
     texts: Sequence[str]
     numeric: bool
+    cells: float = field(init=False)
+    word: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        words = re.findall(rf"[^ {BREAKS}]+[{BREAKS}]?", _cut(self.head))
+        object.__setattr__(self, "word", max(map(_em, words), default=0.0))
+        object.__setattr__(self, "cells", max((_em(_cut(text)) for text in set(self.texts)), default=0.0))
 
     def width(self, widest: float) -> float:
         """Width in em, at most `widest` for texts; a head is broken between its words."""
-        words = re.findall(rf"[^ {BREAKS}]+[{BREAKS}]?", _cut(self.head))
-        cells = max((_em(_cut(text)) for text in self.texts), default=0.0)
-        return max(1.0, cells if self.numeric else min(cells, widest), min(max(map(_em, words), default=0.0), widest))
+        return max(1.0, self.cells if self.numeric else min(self.cells, widest), min(self.word, widest))
 
     def cell(self, text: str) -> str:
         """One of its texts, for print."""

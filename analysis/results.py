@@ -93,7 +93,8 @@ class Results:
     @cached_property
     def default_heads(self) -> pd.Series:
         """Name of the head of each model that most studies measured; models without one such head are left out."""
-        counts = self.measurements.groupby(["model", "head"])["study"].nunique().reset_index()
+        each = self.measurements[["model", "head", "study"]].drop_duplicates()
+        counts = each.groupby(["model", "head"])["study"].size().reset_index()
         best = counts[counts["study"] == counts.groupby("model")["study"].transform("max")]
         return best[~best["model"].duplicated(keep=False)].set_index("model")["head"]
 

@@ -201,20 +201,20 @@ class Pack:
         at_once = 1 if self.device.type == "cuda" else min(self.cores, len(self.towers))
         torch.set_num_threads(self.cores // at_once)
         started = time.perf_counter()
-        features = self._features(self.towers[name], pixels)
+        features = self.features(name, pixels)
         watch.spent.append(Spent("forward", name, (time.perf_counter() - started) / at_once, shard.rows))
         self._note_drift(name, pixels[:FEW], features[:FEW])
         self.room.acquire()
         return self.writer.submit(self._write, shard, name, ids, features)
 
-    def _features(self, tower: Tower, pixels: torch.Tensor) -> Floats:
-        name = tower.spec.name
+    def features(self, name: str, pixels: torch.Tensor) -> Floats:
+        """What one model makes of pixels on the device; see `Tower.features`."""
         if not len(pixels):  # a shard of which no picture could be read is complete too
             return np.empty((0, self.widths[name]), np.float32)
         while True:
             try:
                 with _computing(self.precision, self.device.type):
-                    return tower.features(pixels, batch_size=self.batches[name])
+                    return self.towers[name].features(pixels, batch_size=self.batches[name])
             except RuntimeError as error:
                 if self.batches[name] == 1 or not _is_out_of_memory(error):
                     raise

@@ -207,11 +207,16 @@ class Description:
     params_m: float
 
 
+def untrained(spec: ModelSpec, device: torch.device) -> Tower:
+    """The model of one row of the grid as its library makes it before any weights are loaded: nothing is fetched."""
+    return _tower(spec, _BUILD[spec.library](spec, device, weights=False), device)
+
+
 def describe(spec: ModelSpec) -> Description:
     """What one row of the grid is: built without weights and shown one picture of its geometry, nothing computed."""
     nowhere = torch.device("meta")
     with nowhere, torch.inference_mode():
-        tower = _tower(spec, _BUILD[spec.library](spec, nowhere, weights=False), nowhere)
+        tower = untrained(spec, nowhere)
         features = tower.embed(torch.empty((1, 3, *tower.preprocess.crop)))
     layers = last_layers(spec, tower.module) if spec.library == "timm" else ()
     classes = layers[0].weight.shape[0] if layers else None

@@ -69,7 +69,7 @@ class Text(HTMLParser):
 def test_the_folder_has_a_page_findings_tables_and_figures(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "cite.bib", "figures", "findings.csv", "findings.parquet", "findings.tex", "index.html", "manifest.json",
-        "report.md", "tables",
+        "report.md", "report.tex", "tables",
     ]  # fmt: skip
     drawn = {f"{figure.name}{ending}" for figure in FIGURES for ending in (".svg", ".png", ".pdf")}
     assert {path.name for path in (folder / "figures").iterdir()} == drawn

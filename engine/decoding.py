@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -30,12 +29,14 @@ class Decoding:
         self.decoder, self.account = decoder, account
         self.begun: _Begun | None = None
 
-    def begin(self, shards: Sequence[Shard]) -> None:
+    def begin(self, shards: Sequence[Shard]) -> _Begun:
         """Decode these now; as many as the scratch has room for wait there."""
+        self._end()
         arrivals = self._stream(shards)
         with_first = ThreadPoolExecutor(1)
         self.begun = list(shards), arrivals, with_first.submit(next, arrivals, None)
         with_first.shutdown(wait=False)
+        return self.begun
 
     def __call__(self, shards: Sequence[Shard]) -> Iterator[Arrival]:
         """The shards as they come.
@@ -44,12 +45,13 @@ class Decoding:
         ------
         Unwritable : where RESULTS cannot be written to
         """
-        if self.begun is None or self.begun[0] != list(shards):
-            self._end()
-            return self._stream(shards)
-        (_, rest, waiting), self.begun = self.begun, None
+        begun = self.begun if self.begun and self.begun[0] == list(shards) else self.begin(shards)
+        _, rest, waiting = begun
+        self.begun = [], rest, waiting  # to be closed: after Ctrl-C a traceback would keep it alive until Ray is gone
         first = waiting.result()
-        return chain([first] if first else [], rest)
+        if first:
+            yield first
+        yield from rest
 
     def turn_to(self, geometries: tuple[Preprocess, ...]) -> None:
         """Make these geometries; where others are being made, that was in vain."""

@@ -103,7 +103,7 @@ class Crew:
         self.gpus = int(ray.cluster_resources().get("GPU", 0))
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         actors = [self._hire() for _ in range(self.gpus or len(nodes))]
-        decoders: Any = ray.remote(num_cpus=1)(_get_ready)
+        decoders: Any = ray.remote(num_cpus=1)(warm_up)
         for _ in range(int(ray.cluster_resources().get("CPU", 1))):
             decoders.remote()  # not waited for: they get ready while the models are loaded
         cores = int(ray.cluster_resources().get("CPU", 1)) if "RAY_ADDRESS" in os.environ else os.cpu_count() or 1
@@ -217,12 +217,6 @@ class Crew:
         if self.busy:
             ray.wait(list(self.busy), num_returns=len(self.busy), timeout=10)
             self.busy.clear()
-
-
-def _get_ready() -> None:
-    import ray.data  # noqa: F401 - it takes a worker half a second
-
-    warm_up()
 
 
 def _raise_unwritable(error: Any) -> None:

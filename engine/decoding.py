@@ -45,8 +45,7 @@ class Decoding:
         ------
         Unwritable : where RESULTS cannot be written to
         """
-        begun = self.begun if self.begun and self.begun[0] == list(shards) else self.begin(shards)
-        _, rest, waiting = begun
+        _, rest, waiting = self.begun if self.begun and self.begun[0] == list(shards) else self.begin(shards)
         self.begun = [], rest, waiting  # to be closed: after Ctrl-C a traceback would keep it alive until Ray is gone
         first = waiting.result()
         if first:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from bisect import bisect_left
+from bisect import bisect_right
+from math import inf
 from types import TracebackType
 
 WIDTH = 24
@@ -50,9 +51,7 @@ class Progress:
         """Seconds until the end, 0 while that cannot be told."""
         if not self.worked:
             return 0.0
-        work, seconds = self._marks[bisect_left(self._marks, (self.worked / 2,))]
-        if work == self.worked:  # in one step
-            work = seconds = 0.0
+        work, seconds = self._marks[bisect_right(self._marks, (self.worked / 2, inf)) - 1]
         pace = (self._last - self._since - seconds) / (self.worked - work)
         return max(pace * (self.work - self.worked) - (time.monotonic() - self._last), 0.0)
 

@@ -78,7 +78,8 @@ class Pack:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.copies: Any = torch.cuda.Stream() if self.device.type == "cuda" else None
         self.cores = os.cpu_count() or 1
-        self.compute = ThreadPoolExecutor(1 if self.device.type == "cuda" else self.cores)
+        self.lanes = 1 if self.device.type == "cuda" else self.cores
+        self.compute = ThreadPoolExecutor(self.lanes)
         self.writer = ThreadPoolExecutor(1)
         self.room = BoundedSemaphore(WRITES_AHEAD)
         self.store = Folder.of(self.results)
@@ -198,7 +199,7 @@ class Pack:
     ) -> Future[Spent]:
         """Show a shard to one model; what is being written."""
         # Threads that share an operation wait for each other at its end, the longer the more else the cores have to do.
-        at_once = 1 if self.device.type == "cuda" else min(self.cores, len(self.towers))
+        at_once = min(self.lanes, len(self.towers))
         torch.set_num_threads(self.cores // at_once)
         started = time.perf_counter()
         features = self.features(name, pixels)
